@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The manager's public face.
+ *
+ * Everything here may be called from several threads. Nothing here blocks, sleeps, reads a
+ * clock or calls the operating system except through the machine and the swap devices it was
+ * given. A call that cannot go on answers "again" (MM_FAULT_RETRY, -EAGAIN) after it has
+ * started what it waits for; mm_config.wake is called when it is worth asking again.
+ */
+#ifndef RATION_MM_H
+#define RATION_MM_H
+
+#include "ration/types.h"
+
+struct machine;
+struct mm;
+struct mm_system;
+struct policy_ops;
+struct swapdev;
+
+/* Protection and flags have Linux's values (asm-generic/mman-common.h). */
+#define MM_PROT_NONE  0x0
+#define MM_PROT_READ  0x1
+#define MM_PROT_WRITE 0x2
+#define MM_PROT_EXEC  0x4
+
+#define MM_MAP_SHARED	       0x01
+#define MM_MAP_PRIVATE	       0x02
+#define MM_MAP_FIXED	       0x10
+#define MM_MAP_ANONYMOUS       0x20
+#define MM_MAP_NORESERVE       0x4000
+#define MM_MAP_POPULATE	       0x8000
+#define MM_MAP_FIXED_NOREPLACE 0x100000
+#define MM_MAP_FOREIGN	       0x40000000 /* ours: the range is taken, but not managed */
+
+#define MM_MREMAP_MAYMOVE   1
+#define MM_MREMAP_FIXED	    2
+#define MM_MREMAP_DONTUNMAP 4
+
+#define MM_MADV_NORMAL	   0
+#define MM_MADV_RANDOM	   1
+#define MM_MADV_SEQUENTIAL 2
+#define MM_MADV_WILLNEED   3
+#define MM_MADV_DONTNEED   4
+#define MM_MADV_FREE	   8
+#define MM_MADV_COLD	   20
+#define MM_MADV_PAGEOUT	   21
+
+/* What an access did, for mm_fault(). */
+#define MM_ACCESS_READ	0x0
+#define MM_ACCESS_WRITE 0x1
+#define MM_ACCESS_EXEC	0x2
+
+enum mm_fault_result {
+	MM_FAULT_MINOR, /* mapped; no I/O was needed */
+	MM_FAULT_MAJOR, /* mapped; the page was read from swap */
+	MM_FAULT_RETRY, /* started or busy: ask again after mm_config.wake */
+	MM_FAULT_SEGV,	/* no VMA there, or its protection forbids the access */
+	MM_FAULT_BUS,	/* the page's only copy could not be read */
+	MM_FAULT_OOM,	/* nothing can be reclaimed; see mm_oom_describe() */
+};
+
+/* Linux's names, in Linux's order of ideas (/proc/vmstat). Up to NR_MM_GAUGES: present values.
+ */
+#define MM_VMSTAT_LIST(X)                \
+	X(nr_free_pages)                 \
+	X(nr_inactive_anon)              \
+	X(nr_active_anon)                \
+	X(nr_inactive_file)              \
+	X(nr_active_file)                \
+	X(nr_isolated_anon)              \
+	X(nr_anon_pages)                 \
+	X(nr_page_table_pages)           \
+	X(nr_slab)                       \
+	X(nr_writeback)                  \
+	X(nr_swapcached)                 \
+	X(nr_swap_slots_used)            \
+	X(nr_reserved)                   \
+	X(nr_touched_peak)               \
+	X(pgalloc)                       \
+	X(pgfree)                        \
+	X(pgfault)                       \
+	X(pgmajfault)                    \
+	X(pswpin)                        \
+	X(pswpout)                       \
+	X(swap_ra)                       \
+	X(swap_ra_hit)                   \
+	X(pgscan_kswapd)                 \
+	X(pgscan_direct)                 \
+	X(pgsteal_kswapd)                \
+	X(pgsteal_direct)                \
+	X(pgactivate)                    \
+	X(pgdeactivate)                  \
+	X(pgrefill)                      \
+	X(pgrotated)                     \
+	X(pglazyfree)                    \
+	X(pglazyfreed)                   \
+	X(pgreuse)                       \
+	X(allocstall)                    \
+	X(pageoutrun)                    \
+	X(kswapd_low_wmark_hit_quickly)  \
+	X(kswapd_high_wmark_hit_quickly) \
+	X(swap_read_errors)              \
+	X(swap_write_errors)             \
+	X(oom_kill)
+
+enum mm_vmstat_item {
+#define X(name) MM_VMSTAT_##name,
+	MM_VMSTAT_LIST(X)
+#undef X
+		NR_MM_VMSTAT
+};
+
+extern const char *const mm_vmstat_names[NR_MM_VMSTAT];
+
+struct mm_config {
+	struct machine *machine;	  /* its RAM is the manager's RAM, all of it */
+	const struct policy_ops *policy;  /* NULL: the two lists of Linux */
+	uint32_t nr_cpus;		  /* 1..MM_CPUS_MAX; 0 means 1 */
+	uint32_t swappiness;		  /* vm.swappiness, 0..200 */
+	uint32_t page_cluster;		  /* vm.page-cluster, log2 of pages, 0..5 */
+	uint64_t min_free_kbytes;	  /* vm.min_free_kbytes; 0: Linux's formula */
+	uint32_t watermark_scale_factor;  /* vm.watermark_scale_factor, 1..3000, in 1/10000 */
+	vaddr_t window_start, window_end; /* addresses that mm_map() hands out, page aligned */
+
+	unsigned int (*cpu)(void *arg); /* the CPU that runs, below nr_cpus; NULL: always 0 */
+	void (*wake)(void *arg); /* ask again whoever was told RETRY or -EAGAIN; NULL: none */
+	void (*wake_kswapd)(void *arg); /* mm_step() has work; NULL: none */
+	void *arg;	  /* for the three above, which must not call the manager */
+	uint64_t *vmstat; /* NR_MM_VMSTAT counters kept there; NULL: inside the system */
+};
+
+#define MM_CPUS_MAX 64
+
+#define MM_CONFIG_DEFAULT                                                     \
+	{                                                                     \
+		.nr_cpus = 1, .swappiness = 60, .page_cluster = 3,            \
+		.watermark_scale_factor = 10, .window_start = 0x200000000000, \
+		.window_end = 0x300000000000,                                 \
+	}
+
+int mm_system_create(const struct mm_config *cfg, struct mm_system **ret_sys);
+void mm_system_destroy(struct mm_system *sys);
+
+int mm_swapon(struct mm_system *sys, struct swapdev *dev, int prio);
+
+int mm_create(struct mm_system *sys, struct mm **ret_mm);
+void mm_destroy(struct mm *mm);
+
+int mm_map(struct mm *mm, vaddr_t hint, uint64_t len, int prot, int flags, vaddr_t *ret_addr);
+int mm_unmap(struct mm *mm, vaddr_t addr, uint64_t len);
+int mm_protect(struct mm *mm, vaddr_t addr, uint64_t len, int prot);
+int mm_remap(struct mm *mm, vaddr_t addr, uint64_t old_len, uint64_t new_len, int flags,
+	     vaddr_t new_addr, vaddr_t *ret_addr);
+int mm_advise(struct mm *mm, vaddr_t addr, uint64_t len, int advice);
+int mm_brk(struct mm *mm, vaddr_t brk, vaddr_t *ret_brk);
+
+enum mm_fault_result mm_fault(struct mm *mm, vaddr_t addr, unsigned int access);
+uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pages);
+int mm_check(struct mm_system *sys);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page frames.
+ *
+ * mem_map[] has one struct page a frame, and lives itself in the first frames. All fields are
+ * guarded by mm_system.lock. Links are frame numbers, not pointers: they are half as large and
+ * do not care where mem_map lies.
+ *
+ * A frame is exactly one of
+ *   RESERVED  the manager's own (mem_map, the system)   PG_reserved
+ *   FREE      first frame of a block in a buddy list    PG_buddy, refs == 0
+ *             (the block's other frames have no flag and refs == 0)
+ *   PCP       on a per-CPU list                         PG_pcp, refs == 0
+ *   SLAB      part of a slab                            PG_slab
+ *   TABLE     a page table                              PG_table
+ *   KERNEL    handed out by page_alloc(), none of the others: PG_anon clear, refs > 0
+ *   ANON      a page of a program                       PG_anon, refs > 0, and one of
+ *               LRU   on the policy's lists             PG_lru
+ *               ISO   isolated by reclaim               PG_isolated
+ *               BUSY  being filled or mapped            PG_locked
+ *               DEAD  unmapped while in flight: freed when the I/O ends   PG_dead
+ *
+ * References of an ANON frame: one for the page table entry that maps it, one for the swap
+ * cache (PG_swapcache), one for I/O in flight (PG_locked by a read, or PG_writeback).
+ */
+#ifndef MM_PAGE_H
+#define MM_PAGE_H
+
+#include "ration/types.h"
+
+struct kmem_cache;
+struct mm;
+struct mm_system;
+
+enum page_flags {
+	PG_reserved = 1u << 0,
+	PG_buddy = 1u << 1,
+	PG_pcp = 1u << 2,
+	PG_slab = 1u << 3,
+	PG_table = 1u << 4,
+	PG_anon = 1u << 5,
+	PG_lru = 1u << 6,
+	PG_isolated = 1u << 7,
+	PG_locked = 1u << 8,	/* its content or its translation is being made: answer RETRY */
+	PG_writeback = 1u << 9, /* being written to swap: its content must not change */
+	PG_dirty = 1u << 10,	/* differs from its swap copy, or has none */
+	PG_swapcache = 1u << 11,  /* ->swap is its slot */
+	PG_active = 1u << 12,	  /* on the active list */
+	PG_referenced = 1u << 13, /* seen accessed once while inactive */
+	PG_readahead = 1u << 14,  /* read ahead, not yet touched */
+	PG_lazyfree = 1u << 15,	  /* MADV_FREE: drop it, unless it is written again */
+	PG_dead = 1u << 16,
+	PG_error = 1u << 17,	  /* its read from swap failed */
+	PG_reclaim = 1u << 18,	  /* free it as soon as its writeback ends */
+	PG_workingset = 1u << 19, /* was active when it was deactivated */
+	PG_slab_tail = 1u << 20,  /* not the first frame of its slab */
+};
+
+struct page {
+	uint32_t flags; /* enum page_flags */
+	uint32_t refs;
+	pfn_t next, prev; /* the list it is on: buddy, pcp, LRU, slab */
+	union {
+		struct mm *mm;		  /* ANON, while a page table entry maps it */
+		struct kmem_cache *cache; /* SLAB */
+		uint64_t owner;
+	};
+	union {
+		uint64_t index; /* ANON: virtual page number in ->mm */
+		void *freelist; /* SLAB, first frame */
+	};
+	union {
+		uint64_t swap;	/* ANON with PG_swapcache: its swp_entry_t */
+		uint32_t order; /* FREE, SLAB: the block is 1 << order frames */
+		struct {
+			uint32_t slab_order;
+			uint16_t slab_inuse, slab_objects; /* SLAB, first frame */
+		};
+	};
+};
+
+_Static_assert(sizeof(struct page) == 40, "0.98% of a frame");
+
+/* A doubly linked list of frames. */
+struct page_list {
+	pfn_t head, tail;
+	uint32_t nr; /* pages on it */
+};
+
+#define PAGE_LIST_INIT                                      \
+	{                                                   \
+		.head = PFN_NONE, .tail = PFN_NONE, .nr = 0 \
+	}
+
+void page_list_init(struct page_list *list);
+void page_list_add_head(struct page *mem_map, struct page_list *list, pfn_t pfn);
+void page_list_add_tail(struct page *mem_map, struct page_list *list, pfn_t pfn);
+void page_list_del(struct page *mem_map, struct page_list *list, pfn_t pfn);
+
+static inline bool page_has(const struct page *page, uint32_t flag)
+{
+	return (page->flags & flag) != 0;
+}
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Four-level page tables in frames: PGD, PUD, PMD, PTE, 512 entries of 8 bytes each, x86-64
+ * bits.
+ *
+ * What a leaf entry (pte_t) says:
+ *   NONE     0                        never touched: the next access gets a zeroed page
+ *   PRESENT  PTE_PRESENT, frame       translated: the machine may hold it
+ *   IDLE     PTE_IDLE, frame          resident, but not translated: the next access faults, and
+ *                                     so tells that the page is in use (Linux's PROT_NONE
+ * entry) SWAP     swap type and offset     its content is in that swap slot
+ *
+ * Context for all: mm_system.lock held.
+ */
+#ifndef MM_PGTABLE_H
+#define MM_PGTABLE_H
+
+#include "ration/types.h"
+
+#define PTE_PRESENT  ((pte_t)1 << 0)
+#define PTE_WRITE    ((pte_t)1 << 1)
+#define PTE_USER     ((pte_t)1 << 2)
+#define PTE_ACCESSED ((pte_t)1 << 5)
+#define PTE_DIRTY    ((pte_t)1 << 6)
+#define PTE_PS	     ((pte_t)1 << 7) /* in PMD and PUD: a huge page */
+#define PTE_GLOBAL   ((pte_t)1 << 8)
+#define PTE_IDLE     ((pte_t)1 << 8) /* where PTE_PRESENT is clear */
+#define PTE_NX	     ((pte_t)1 << 63)
+
+#define PTE_PFN_SHIFT 12
+#define PTE_PFN_MASK  ((((pte_t)1 << 52) - 1) & ~(pte_t)0xfff)
+
+#define PGTABLE_LEVELS	4
+#define PGTABLE_ENTRIES 512
+#define PGTABLE_VA_MAX	((vaddr_t)1 << 47) /* user addresses of four levels: [0, this) */
+
+/* A swap entry: type in bits 1..5, slot in bits 12..51; both PTE_PRESENT and PTE_IDLE clear. */
+typedef uint64_t swp_entry_t;
+#define SWAP_TYPES_MAX 32
+
+static inline swp_entry_t swp_entry(unsigned int type, uint64_t slot)
+{
+	return (swp_entry_t)type << 1 | slot << PTE_PFN_SHIFT;
+}
+
+static inline unsigned int swp_type(swp_entry_t entry)
+{
+	return entry >> 1 & (SWAP_TYPES_MAX - 1);
+}
+
+static inline uint64_t swp_slot(swp_entry_t entry)
+{
+	return (entry & PTE_PFN_MASK) >> PTE_PFN_SHIFT;
+}
+
+static inline bool pte_is_none(pte_t pte)
+{
+	return pte == 0;
+}
+
+static inline bool pte_is_present(pte_t pte)
+{
+	return (pte & PTE_PRESENT) != 0;
+}
+
+static inline bool pte_is_idle(pte_t pte)
+{
+	return (pte & (PTE_PRESENT | PTE_IDLE)) == PTE_IDLE;
+}
+
+static inline bool pte_is_resident(pte_t pte)
+{
+	return (pte & (PTE_PRESENT | PTE_IDLE)) != 0;
+}
+
+static inline bool pte_is_swap(pte_t pte)
+{
+	return pte != 0 && (pte & (PTE_PRESENT | PTE_IDLE)) == 0;
+}
+
+static inline pfn_t pte_pfn(pte_t pte)
+{
+	return (pfn_t)((pte & PTE_PFN_MASK) >> PTE_PFN_SHIFT);
+}
+
+static inline pte_t pte_make(pfn_t pfn, pte_t bits)
+{
+	return (pte_t)pfn << PTE_PFN_SHIFT | bits;
+}
+
+struct mm;
+
+/* NULL where no table covers va. The pointer is good until the tables of that range are freed.
+ */
+pte_t *pgtable_lookup(struct mm *mm, vaddr_t va);
+
+/* Makes the missing tables. Return: 0, or -ENOMEM (then nothing but empty tables was added). */
+int pgtable_ensure(struct mm *mm, vaddr_t va, pte_t **ret_pte);
+
+/*
+ * The next entry at or after *va and before end that is not NONE, skipping absent tables;
+ * *va becomes its address. NULL where there is none.
+ */
+pte_t *pgtable_next(struct mm *mm, vaddr_t *va, vaddr_t end);
+
+/* Gives back tables that [start, end) covers and that are empty. */
+void pgtable_free_range(struct mm *mm, vaddr_t start, vaddr_t end);
+
+int pgtable_create(struct mm *mm);   /* the PGD; -ENOMEM */
+void pgtable_destroy(struct mm *mm); /* every entry must be NONE */
+int pgtable_check(struct mm *mm);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which page leaves next: the replacement policy.
+ *
+ * A policy sees frames and two callbacks, nothing else of the manager, so that the same object
+ * file runs here, in a simulator and in a short test. It keeps its frames on page_lists, uses
+ * next, prev and the flags PG_lru, PG_isolated, PG_active, PG_referenced, PG_workingset of
+ * struct page, and reads the others.
+ *
+ * Both callbacks take frames that the policy has isolated (PG_isolated, on no list), at most
+ * POLICY_BATCH, and may drop and retake the manager's lock: the policy holds no pointer into
+ * its lists across them.
+ */
+#ifndef MM_POLICY_H
+#define MM_POLICY_H
+
+#include "mm/page.h"
+
+#define POLICY_BATCH	    32 /* Linux's SWAP_CLUSTER_MAX */
+#define POLICY_PRIORITY_MAX 12 /* Linux's DEF_PRIORITY: scan list >> 12 first */
+
+enum policy_verdict {
+	POLICY_GONE,	 /* freed, or on its way: the policy forgets it */
+	POLICY_KEEP,	 /* could not go now: back to where it was, at the head */
+	POLICY_ACTIVATE, /* cannot go for good reason: treat it as in use */
+};
+
+/* One call of shrink(): what is asked, and what was done. */
+struct policy_scan {
+	/* asked */
+	unsigned int priority;	 /* POLICY_PRIORITY_MAX .. 0 */
+	unsigned int nr_reclaim; /* stop when so many frames are gone */
+	uint32_t swappiness;	 /* 0..200 */
+	bool may_swap;		 /* there is a slot for an anonymous page */
+
+	/* callbacks */
+	void *arg;
+	/* Was each frame accessed since it was last asked? Clears it (a machine without
+	 * accessed bits drops the translation, so that the next access faults). */
+	void (*harvest)(void *arg, struct page **pages, unsigned int nr, bool *ret_young);
+	void (*evict)(void *arg, struct page **pages, unsigned int nr,
+		      enum policy_verdict *ret_verdicts);
+
+	/* done: frames */
+	unsigned int nr_scanned, nr_gone, nr_activated, nr_deactivated, nr_refill, nr_rotated;
+};
+
+struct policy;
+
+struct policy_ops {
+	const char *name;
+	size_t state_size; /* bytes of struct policy, for the manager to allocate, zeroed */
+
+	void (*init)(struct policy *p, struct page *mem_map, pfn_t nr_frames);
+	void (*insert)(struct policy *p, struct page *page);   /* a frame becomes reclaimable */
+	void (*remove)(struct policy *p, struct page *page);   /* it is freed */
+	void (*accessed)(struct policy *p, struct page *page); /* used without a translation */
+	void (*deactivate)(struct policy *p, struct page *page); /* MADV_COLD: next to go */
+	void (*shrink)(struct policy *p, struct policy_scan *scan);
+	void (*count)(const struct policy *p,
+		      uint64_t ret_nr[4]); /* inactive, active anon; file */
+	int (*check)(const struct policy *p);
+};
+
+extern const struct policy_ops policy_two_lists;
+
+#endif

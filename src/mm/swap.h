@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Swap areas, slots and the swap cache.
+ *
+ * A slot is used while its count (page table entries that name it) is not 0 or a frame caches
+ * it. Context for all: mm_system.lock held, unless said.
+ */
+#ifndef MM_SWAP_H
+#define MM_SWAP_H
+
+#include "mm/page.h"
+#include "mm/pgtable.h"
+#include "mm/swapdev.h"
+
+struct swap_cluster;
+
+struct swap_area {
+	struct swapdev *dev;
+	int prio;
+	unsigned int type;
+	uint64_t nr_clusters;
+	uint64_t nr_used; /* slots */
+	uint64_t nr_bad;  /* slots whose write failed; never used again */
+	uint64_t current; /* the cluster that slots are taken from; nr_clusters: none */
+	uint64_t hint;	  /* where to look for the next cluster */
+	bool is_full;	  /* no cluster was to be had; cleared when a slot is freed */
+	struct swap_cluster **clusters; /* by number; NULL: not ours yet */
+};
+
+struct swap_readahead {
+	uint64_t last_slot;
+	unsigned int last_window;
+	unsigned int hits; /* pages read ahead that were touched since the last window */
+};
+
+int swap_slot_alloc(struct mm_system *sys, swp_entry_t *ret_entry); /* 0 or -ENOSPC */
+void swap_entry_dup(struct mm_system *sys, swp_entry_t entry);
+void swap_entry_put(struct mm_system *sys, swp_entry_t entry);
+uint32_t swap_entry_count(struct mm_system *sys, swp_entry_t entry);
+bool swap_has_space(const struct mm_system *sys);
+
+struct page *swap_cache_lookup(struct mm_system *sys, swp_entry_t entry);
+void swap_cache_add(struct mm_system *sys, struct page *page, swp_entry_t entry);
+void swap_cache_del(struct mm_system *sys, struct page *page);
+
+/* After a fork of the process: clusters that are in use may be read, not written (wall 7). */
+void swap_seal_clusters(struct mm_system *sys);
+
+int swap_check(struct mm_system *sys);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The manager's state: one struct mm_system, which lies in the first frames of its own RAM.
+ *
+ * Locks: one lock, sys->lock, guards everything; it is held for a few hundred nanoseconds at a
+ * time and never over a system call, a copy or a compression. What goes on without it is kept
+ * apart by
+ *   PG_locked, PG_writeback   on a frame whose content or translation is being made;
+ *   mm->users                 on an address space: readers (faults and reclaim, whose machine
+ *                             ops run unlocked) or one writer (map, unmap, protect, remap,
+ *                             advise), as Linux's mmap_lock, but never waited for: who finds it
+ *                             taken answers RETRY or -EAGAIN.
+ */
+#ifndef MM_SYSTEM_H
+#define MM_SYSTEM_H
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/rbtree.h"
+#include "mm/machine.h"
+#include "mm/page.h"
+#include "mm/pgtable.h"
+#include "mm/policy.h"
+#include "mm/swap.h"
+#include "mm/zone.h"
+#include "ration/mm.h"
+
+struct slab_state;
+struct vma;
+
+struct mm {
+	struct mm_system *sys;	     /* (c) */
+	struct list_head node;	     /* on sys->mms */
+	struct machine_space *space; /* (c) */
+	pfn_t pgd;
+	int32_t users;		  /* readers, or -1: one writer */
+	uint32_t writers_waiting; /* a writer was refused: let no new reader in */
+	struct rb_root vmas;
+	uint64_t nr_vmas;
+	uint64_t total_vm;		  /* pages in VMAs */
+	vaddr_t window_start, window_end; /* (c) */
+	vaddr_t start_brk, brk;
+	uint64_t nr_resident, nr_swapped; /* pages */
+	uint64_t nr_tables;		  /* frames of page tables, the PGD too */
+	vaddr_t last_fault_swap_va;
+};
+
+struct mm_system {
+	struct mm_lock lock;
+	struct mm_config cfg; /* (c) */
+	struct machine *machine;
+	struct page *mem_map;
+	pfn_t nr_frames;
+	struct zone zones[MM_ZONES_MAX];
+	unsigned int nr_zones;
+	struct slab_state *slab;
+	struct list_head mms;
+	struct kmem_cache *mm_cache, *vma_cache;
+
+	const struct policy_ops *policy_ops;
+	struct policy *policy;
+
+	struct swap_area *swap_areas[SWAP_TYPES_MAX]; /* by type */
+	unsigned int nr_swap_areas;
+	struct swap_readahead readahead;
+	struct kmem_cache *swap_cluster_cache;
+
+	bool frozen; /* a fork is on its way: faults answer RETRY */
+	bool kswapd_awake;
+	unsigned int kswapd_priority;
+	unsigned int kswapd_failures; /* passes that freed nothing, in a row */
+	uint64_t now_ns;
+	uint64_t nr_io;		/* frames with I/O in flight */
+	uint64_t nr_reclaiming; /* frames that will be free when their I/O ends */
+
+	uint64_t *vmstat;
+	uint64_t vmstat_own[NR_MM_VMSTAT];
+};
+
+static inline struct page *page_of(const struct mm_system *sys, pfn_t pfn)
+{
+	return &sys->mem_map[pfn];
+}
+
+static inline pfn_t page_pfn(const struct mm_system *sys, const struct page *page)
+{
+	return (pfn_t)(page - sys->mem_map);
+}
+
+static inline void *pfn_addr(const struct mm_system *sys, pfn_t pfn)
+{
+	return sys->machine->ram + (uint64_t)pfn * PAGE_SIZE;
+}
+
+static inline void *page_addr(const struct mm_system *sys, const struct page *page)
+{
+	return pfn_addr(sys, page_pfn(sys, page));
+}
+
+static inline pfn_t addr_pfn(const struct mm_system *sys, const void *addr)
+{
+	return (pfn_t)(((const char *)addr - sys->machine->ram) >> PAGE_SHIFT);
+}
+
+static inline void stat_add(struct mm_system *sys, enum mm_vmstat_item item, int64_t n)
+{
+	sys->vmstat[item] += (uint64_t)n;
+}
+
+#define STAT(sys, item, n) stat_add((sys), MM_VMSTAT_##item, (n))
+
+static inline void sys_lock(struct mm_system *sys)
+{
+	mm_lock_acquire(&sys->lock);
+}
+
+static inline void sys_unlock(struct mm_system *sys)
+{
+	mm_lock_release(&sys->lock);
+}
+
+static inline void sys_wake(struct mm_system *sys)
+{
+	if (sys->cfg.wake)
+		sys->cfg.wake(sys->cfg.arg);
+}
+
+/* mm->users (mm/system.c). Context: sys->lock held. */
+bool mm_read_trylock(struct mm *mm);
+void mm_read_unlock(struct mm *mm);
+bool mm_write_trylock(struct mm *mm); /* false: asks readers to stay away until it comes back */
+void mm_write_unlock(struct mm *mm);
+
+/*
+ * Runs the machine's op without sys->lock and takes it again.
+ * Context: sys->lock held; mm read- or write-locked by the caller.
+ */
+int mm_machine_apply(struct mm *mm, struct machine_batch *batch);
+int mm_machine_region(struct mm *mm, vaddr_t start, vaddr_t end, enum machine_region_op op,
+		      int prot);
+
+/*
+ * Memory for the manager's own use has run out: reclaim some (mm/vmscan.c).
+ * Return: -EAGAIN if something was freed or is on its way, so that the caller is worth calling
+ * again; -ENOMEM if nothing can be. Context: sys->lock held, dropped and retaken; mm unlocked.
+ */
+int mm_reclaim_for_kernel(struct mm_system *sys);
+
+/*
+ * What a page table entry held is not wanted any more (mm/rmap.c). The caller has cleared the
+ * entry, and the machine holds no translation. Frees the frame and its slot now, or when their
+ * I/O ends. Context: sys->lock held.
+ */
+void anon_page_zap(struct mm *mm, struct page *page);
+void anon_swap_zap(struct mm *mm, swp_entry_t entry);
+
+/* The page at index moves with its entry, on mremap. Context: sys->lock held, mm write-locked.
+ */
+static inline void anon_page_move(struct page *page, vaddr_t new_va)
+{
+	page->index = new_va >> PAGE_SHIFT;
+}
+
+/*
+ * mm_advise() on pages (mm/vmscan.c, mm/swap_state.c): [start, end) lies in one managed VMA.
+ * Context: sys->lock held, dropped and retaken; mm write-locked.
+ */
+int anon_advise_free(struct mm *mm, vaddr_t start, vaddr_t end);
+int anon_advise_cold(struct mm *mm, vaddr_t start, vaddr_t end);
+int anon_advise_pageout(struct mm *mm, vaddr_t start, vaddr_t end);
+int anon_advise_willneed(struct mm *mm, vaddr_t start, vaddr_t end);
+
+#endif
