@@ -30,6 +30,10 @@ enum machine_caps {
  * PTE_PRESENT, PTE_WRITE, PTE_NX and the frame number matter to a machine. On return, a machine
  * with MACHINE_SETS_DIRTY has set PTE_DIRTY (and PTE_ACCESSED) in old_pte where it saw the page
  * written (accessed) through the translation it has dropped.
+ *
+ * old_pte == new_pte, present: a fault came although the manager holds the page as translated.
+ * The machine makes the translation again if it has forgotten it, and lets waiters go on; where
+ * it never forgets, it only lets them go on.
  */
 struct machine_change {
 	vaddr_t va;

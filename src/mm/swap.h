@@ -33,6 +33,7 @@ struct swap_readahead {
 	unsigned int hits; /* pages read ahead that were touched since the last window */
 };
 
+int swap_init(struct mm_system *sys);
 int swap_slot_alloc(struct mm_system *sys, swp_entry_t *ret_entry); /* 0 or -ENOSPC */
 void swap_entry_dup(struct mm_system *sys, swp_entry_t entry);
 void swap_entry_put(struct mm_system *sys, swp_entry_t entry);

@@ -12,8 +12,8 @@
  * parent and child hold the same clusters, may read them, and may write only those that are
  * theirs alone.
  *
- * Context for all ops: mm_system.lock not held; the device has a lock of its own. An op neither
- * blocks for I/O nor calls the manager.
+ * Context: submit and poll without mm_system.lock, the cluster ops with it held; the device has
+ * a lock of its own (LOCK_RANK_SWAPDEV). An op neither blocks for I/O nor calls the manager.
  */
 #ifndef MM_SWAPDEV_H
 #define MM_SWAPDEV_H

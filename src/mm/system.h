@@ -65,7 +65,8 @@ struct mm_system {
 	struct swap_readahead readahead;
 	struct kmem_cache *swap_cluster_cache;
 
-	bool frozen; /* a fork is on its way: faults answer RETRY */
+	bool has_waiters; /* somebody was told RETRY or -EAGAIN since the last wake */
+	bool frozen;	  /* a fork is on its way: faults answer RETRY */
 	bool kswapd_awake;
 	unsigned int kswapd_priority;
 	unsigned int kswapd_failures; /* passes that freed nothing, in a row */
@@ -119,14 +120,19 @@ static inline void sys_unlock(struct mm_system *sys)
 	mm_lock_release(&sys->lock);
 }
 
+/* Something that made a caller wait may have changed. Context: sys->lock held. */
 static inline void sys_wake(struct mm_system *sys)
 {
+	if (!sys->has_waiters)
+		return;
+	sys->has_waiters = false;
 	if (sys->cfg.wake)
 		sys->cfg.wake(sys->cfg.arg);
 }
 
 /* mm->users (mm/system.c). Context: sys->lock held. */
 bool mm_read_trylock(struct mm *mm);
+bool mm_reclaim_trylock(struct mm *mm); /* as mm_read_trylock(), before waiting writers */
 void mm_read_unlock(struct mm *mm);
 bool mm_write_trylock(struct mm *mm); /* false: asks readers to stay away until it comes back */
 void mm_write_unlock(struct mm *mm);
@@ -153,6 +159,9 @@ int mm_reclaim_for_kernel(struct mm_system *sys);
  */
 void anon_page_zap(struct mm *mm, struct page *page);
 void anon_swap_zap(struct mm *mm, swp_entry_t entry);
+
+/* Unmaps everything, for mm_destroy() (mm/mmap.c). Context: sys->lock held. */
+void mm_unmap_all(struct mm *mm);
 
 /* The page at index moves with its entry, on mremap. Context: sys->lock held, mm write-locked.
  */

@@ -31,6 +31,7 @@ struct vma {
 	uint32_t flags;	  /* enum vma_flags */
 };
 
+void vma_tree_init(struct mm *mm);
 struct vma *vma_find(struct mm *mm, vaddr_t addr);	 /* the area that holds addr, or NULL */
 struct vma *vma_find_first(struct mm *mm, vaddr_t addr); /* the first that ends after addr */
 struct vma *vma_next(struct vma *vma);
