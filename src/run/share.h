@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory that the processes of one run share.
+ *
+ * The launcher makes it (a sealed memfd) and says where it is through the environment:
+ * RATION_RUN=/proc/<launcher pid>/fd/<n>. Each process opens it anew and takes one of 64
+ * entries of its process table, whose number is also its owner number on the swap areas.
+ *
+ * An entry is alive exactly while somebody holds a lock on byte <slot> of the memfd (fcntl(2),
+ * F_OFD_SETLK). The kernel drops the lock when the last file that holds it is closed: at exit,
+ * at exec and at SIGKILL, after the process's I/O has ended. So nothing has to be trusted about
+ * process numbers, which are used again and differ between namespaces. Whoever needs an entry,
+ * or swap space, takes back those that are no longer alive.
+ *
+ * 1. What an entry owns is given back by one who holds its write lock, and by nobody else.
+ * 2. A claimed entry's own process is the only one that writes its counters.
+ * 3. The swap of an entry is released before the entry is free.
+ *
+ * A fork. The child needs the parent's swapped pages from its first instruction on, so its
+ * entry must be alive before it is. In the parent: attach a second map in the thread that will
+ * fork (run_share_attach(): its descriptor is what the child inherits), run_share_claim() on
+ * that map, run_share_fork(parent slot, child slot), then fork. In the child: attach in the new
+ * runtime thread, run_share_adopt() the slot, then close the inherited map. In the parent:
+ * close its copy of that map (run_share_detach()); if the fork failed, run_share_release()
+ * first.
+ *
+ * Everything here but run_share_create() and run_share_totals() may be called by the runtime's
+ * own threads: no errno, no malloc, no stdio, no thread-local storage.
+ */
+#ifndef RUN_SHARE_H
+#define RUN_SHARE_H
+
+#include "mm/pgtable.h"
+#include "ration/mm.h"
+
+#define RUN_SHARE_ENV	  "RATION_RUN"
+#define RUN_SHARE_MAGIC	  0x6e757220746172ull /* "rat run" */
+#define RUN_SHARE_VERSION 1
+#define RUN_PROCS_MAX	  64 /* the swap areas' owner masks have 64 bits */
+#define RUN_AREAS_MAX	  SWAP_TYPES_MAX
+#define RUN_NAME_MAX	  232
+#define RUN_WORDS_MAX	  16
+#define RUN_LINE_MAX	  248
+#define RUN_PATH_MAX	  48
+
+struct swap_share;
+
+/* What the launcher was told; they never change. */
+enum run_flags {
+	RUN_NO_MOVE = 1 << 0,	/* test switch: as on a kernel without UFFDIO_MOVE */
+	RUN_NO_URING = 1 << 1,	/* test switch: as on a kernel without io_uring */
+	RUN_NO_DIRECT = 1 << 2, /* test switch: swap through the page cache */
+};
+
+/* Ways that were really taken, for the report. */
+enum run_paths {
+	RUN_PATH_MOVE = 1 << 0,
+	RUN_PATH_COPY = 1 << 1,
+	RUN_PATH_URING = 1 << 2,  /* swap I/O by io_uring */
+	RUN_PATH_THREAD = 1 << 3, /* swap I/O by a thread */
+};
+
+enum run_fault_engine {
+	RUN_FAULT_THREAD, /* a handler thread resolves faults */
+};
+
+struct run_area {
+	int32_t fd; /* in the launcher: /proc/<launcher>/fd/<fd> */
+	int32_t prio;
+	uint64_t nr_slots;
+	uint64_t swap_share; /* offset of its struct swap_share */
+	char name[RUN_NAME_MAX];
+};
+
+/* A line that outlives its process; the launcher prints it at the end. */
+struct run_words {
+	uint32_t state; /* atomic: enum run_words_state */
+	int32_t pid;
+	char line[RUN_LINE_MAX];
+};
+
+enum run_proc_state {
+	RUN_PROC_FREE,
+	RUN_PROC_USED, /* ever since it was claimed; alive only while its byte is locked */
+};
+
+/* Locks: w the entry's write lock   o its own process   (a) atomic */
+struct run_proc {
+	uint32_t state;		       /* w (a) */
+	int32_t pid;		       /* w: in its own pid namespace */
+	uint64_t start_ticks;	       /* w: field 22 of /proc/<pid>/stat */
+	uint64_t vmstat[NR_MM_VMSTAT]; /* o (a): mm_config.vmstat points here */
+} __attribute__((aligned(64)));
+
+struct run_share {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t nr_vmstat;
+	uint64_t bytes; /* of the whole memfd */
+
+	uint64_t ram_bytes;
+	uint32_t swappiness;
+	uint32_t flags;	       /* enum run_flags */
+	uint32_t fault_engine; /* enum run_fault_engine */
+	int32_t launcher_pid;
+	uint32_t nr_areas;
+	uint32_t paths; /* (a) enum run_paths, or-ed together by the processes */
+	struct run_area areas[RUN_AREAS_MAX];
+
+	uint32_t nr_claims; /* (a) processes that were ever managed */
+	uint32_t nr_words;  /* (a) entries of words[] given out; may pass RUN_WORDS_MAX */
+	struct run_words words[RUN_WORDS_MAX];
+
+	/* (a) what the entries that were taken back had counted: sums, and peaks of gauges */
+	uint64_t retired[NR_MM_VMSTAT];
+	struct run_proc procs[RUN_PROCS_MAX];
+};
+
+_Static_assert(sizeof(struct run_area) == 256, "fixed layout");
+_Static_assert(sizeof(struct run_words) == 256, "fixed layout");
+
+/* One process's view of it. The locks belong to fd: an entry lives as long as fd is open. */
+struct run_map {
+	struct run_share *share;
+	uint64_t bytes;
+	int fd;
+	uint64_t held; /* (a) slots that this map holds or is taking back */
+};
+
+struct run_area_config {
+	int fd;
+	int prio;
+	uint64_t nr_slots;
+	const char *name; /* cut to RUN_NAME_MAX */
+};
+
+struct run_share_config {
+	uint64_t ram_bytes;
+	uint32_t swappiness;
+	uint32_t flags;
+	uint32_t fault_engine;
+	const struct run_area_config *areas;
+	uint32_t nr_areas;
+};
+
+struct run_totals {
+	uint64_t vmstat[NR_MM_VMSTAT]; /* counters: sums; gauges: the largest of one process */
+	uint32_t nr_processes;
+	uint32_t paths;
+};
+
+int run_share_create(const struct run_share_config *cfg, struct run_map *ret_map);
+int run_share_attach(const char *path, struct run_map *ret_map);
+void run_share_detach(struct run_map *map);
+
+int run_share_claim(struct run_map *map, unsigned int *ret_slot);
+int run_share_adopt(struct run_map *map, unsigned int slot);
+void run_share_fork(struct run_map *map, unsigned int parent, unsigned int child);
+void run_share_release(struct run_map *map, unsigned int slot);
+unsigned int run_share_reclaim(struct run_map *map);
+
+struct swap_share *run_share_swap(const struct run_map *map, unsigned int area);
+void run_share_area_path(const struct run_map *map, unsigned int area,
+			 char ret_path[RUN_PATH_MAX]);
+void run_share_say(struct run_share *share, const char *line);
+const char *run_share_next_words(struct run_share *share);
+void run_share_totals(const struct run_share *share, struct run_totals *ret_totals);
+
+#endif
