@@ -60,6 +60,13 @@ struct swapdev {
 	const struct swapdev_ops *ops;
 	uint64_t nr_slots; /* slots [1, nr_slots) hold pages (c) */
 	const char *name;  /* for messages: the path (c) */
+
+	/*
+	 * Slots that its maker found broken (mkswap -c), ascending. A manager may leave them
+	 * out from the start; one that does not look is right too: their I/O ends with -EIO.
+	 */
+	const uint32_t *bad_slots; /* (c) */
+	unsigned int nr_bad_slots; /* (c) */
 };
 
 #endif
