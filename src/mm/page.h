@@ -61,7 +61,7 @@ struct page {
 	uint32_t refs;
 	pfn_t next, prev; /* the list it is on: buddy, pcp, LRU, slab */
 	union {
-		struct mm *mm;		  /* ANON, while a page table entry maps it */
+		struct mm *mm;		  /* ANON, while a page table entry maps it; TABLE */
 		struct kmem_cache *cache; /* SLAB */
 		uint64_t owner;
 	};
@@ -70,8 +70,9 @@ struct page {
 		void *freelist; /* SLAB, first frame */
 	};
 	union {
-		uint64_t swap;	/* ANON with PG_swapcache: its swp_entry_t */
-		uint32_t order; /* FREE, SLAB: the block is 1 << order frames */
+		uint64_t swap;	     /* ANON with PG_swapcache: its swp_entry_t */
+		uint32_t order;	     /* FREE, SLAB: the block is 1 << order frames */
+		uint32_t table_used; /* TABLE: entries that are not NONE */
 		struct {
 			uint32_t slab_order;
 			uint16_t slab_inuse, slab_objects; /* SLAB, first frame */

@@ -6,9 +6,13 @@
  * What a leaf entry (pte_t) says:
  *   NONE     0                        never touched: the next access gets a zeroed page
  *   PRESENT  PTE_PRESENT, frame       translated: the machine may hold it
- *   IDLE     PTE_IDLE, frame          resident, but not translated: the next access faults, and
- *                                     so tells that the page is in use (Linux's PROT_NONE
- * entry) SWAP     swap type and offset     its content is in that swap slot
+ *   IDLE     PTE_IDLE, frame          resident, but not translated: the next access faults,
+ *                                     and so tells that the page is in use
+ *                                     (Linux's PROT_NONE entry)
+ *   SWAP     swap type and offset     its content is in that swap slot
+ *
+ * Who changes a leaf entry does so through pte_set(), which keeps the count of used entries in
+ * the table's struct page: an empty table is found without a scan.
  *
  * Context for all: mm_system.lock held.
  */
@@ -89,6 +93,9 @@ static inline pte_t pte_make(pfn_t pfn, pte_t bits)
 }
 
 struct mm;
+
+/* Stores pte in a leaf entry and keeps the table's count: the only way to write one. */
+void pte_set(struct mm *mm, pte_t *ptep, pte_t pte);
 
 /* NULL where no table covers va. The pointer is good until the tables of that range are freed.
  */
