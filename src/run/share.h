@@ -24,6 +24,9 @@
  * close its copy of that map (run_share_detach()); if the fork failed, run_share_release()
  * first.
  *
+ * The launcher holds each swap area's flock(2) shared, and so does each process: while any of
+ * them lives, also after the launcher was killed, no other run can take the area.
+ *
  * Everything here but run_share_create() and run_share_totals() may be called by the runtime's
  * own threads: no errno, no malloc, no stdio, no thread-local storage.
  */
@@ -41,7 +44,6 @@
 #define RUN_NAME_MAX	  232
 #define RUN_WORDS_MAX	  16
 #define RUN_LINE_MAX	  248
-#define RUN_PATH_MAX	  48
 
 struct swap_share;
 
@@ -160,8 +162,7 @@ void run_share_release(struct run_map *map, unsigned int slot);
 unsigned int run_share_reclaim(struct run_map *map);
 
 struct swap_share *run_share_swap(const struct run_map *map, unsigned int area);
-void run_share_area_path(const struct run_map *map, unsigned int area,
-			 char ret_path[RUN_PATH_MAX]);
+int run_share_open_area(const struct run_map *map, unsigned int area, int *ret_fd);
 void run_share_say(struct run_share *share, const char *line);
 const char *run_share_next_words(struct run_share *share);
 void run_share_totals(const struct run_share *share, struct run_totals *ret_totals);
