@@ -20,12 +20,17 @@
  *               BUSY  being filled or mapped            PG_locked
  *               DEAD  unmapped while in flight: freed when the I/O ends   PG_dead
  *
+ * A block that is handed out has refs > 0 in its first frame, which also keeps its order
+ * (page_block_order()), and refs == 0 in the others. page_free() wants the last reference, so
+ * that a frame with refs == 0 is free, reserved or a tail, and freeing it again is seen.
+ *
  * References of an ANON frame: one for the page table entry that maps it, one for the swap
  * cache (PG_swapcache), one for I/O in flight (PG_locked by a read, or PG_writeback).
  */
 #ifndef MM_PAGE_H
 #define MM_PAGE_H
 
+#include "base/assert.h"
 #include "ration/types.h"
 
 struct kmem_cache;
@@ -55,6 +60,9 @@ enum page_flags {
 	PG_workingset = 1u << 19, /* was active when it was deactivated */
 	PG_slab_tail = 1u << 20,  /* not the first frame of its slab */
 };
+
+/* In the flags of the first frame of a block that is handed out: the block's order. */
+#define PAGE_ORDER_SHIFT 28
 
 struct page {
 	uint32_t flags; /* enum page_flags */
@@ -93,14 +101,64 @@ struct page_list {
 		.head = PFN_NONE, .tail = PFN_NONE, .nr = 0 \
 	}
 
-void page_list_init(struct page_list *list);
-void page_list_add_head(struct page *mem_map, struct page_list *list, pfn_t pfn);
-void page_list_add_tail(struct page *mem_map, struct page_list *list, pfn_t pfn);
-void page_list_del(struct page *mem_map, struct page_list *list, pfn_t pfn);
+static inline void page_list_init(struct page_list *list)
+{
+	*list = (struct page_list)PAGE_LIST_INIT;
+}
+
+static inline void page_list_add_head(struct page *mem_map, struct page_list *list, pfn_t pfn)
+{
+	struct page *page = &mem_map[pfn];
+
+	page->prev = PFN_NONE;
+	page->next = list->head;
+	if (list->head == PFN_NONE)
+		list->tail = pfn;
+	else
+		mem_map[list->head].prev = pfn;
+	list->head = pfn;
+	list->nr++;
+}
+
+static inline void page_list_add_tail(struct page *mem_map, struct page_list *list, pfn_t pfn)
+{
+	struct page *page = &mem_map[pfn];
+
+	page->next = PFN_NONE;
+	page->prev = list->tail;
+	if (list->tail == PFN_NONE)
+		list->head = pfn;
+	else
+		mem_map[list->tail].next = pfn;
+	list->tail = pfn;
+	list->nr++;
+}
+
+static inline void page_list_del(struct page *mem_map, struct page_list *list, pfn_t pfn)
+{
+	struct page *page = &mem_map[pfn];
+
+	MM_ASSERT(list->nr > 0);
+	if (page->prev == PFN_NONE)
+		list->head = page->next;
+	else
+		mem_map[page->prev].next = page->next;
+	if (page->next == PFN_NONE)
+		list->tail = page->prev;
+	else
+		mem_map[page->next].prev = page->prev;
+	page->next = page->prev = PFN_NONE;
+	list->nr--;
+}
 
 static inline bool page_has(const struct page *page, uint32_t flag)
 {
 	return (page->flags & flag) != 0;
+}
+
+static inline unsigned int page_block_order(const struct page *page)
+{
+	return page->flags >> PAGE_ORDER_SHIFT;
 }
 
 #endif

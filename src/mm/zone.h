@@ -2,6 +2,10 @@
 /*
  * Zones, watermarks, the buddy system, and the per-CPU lists in front of it.
  *
+ * Boot, in this order: zone_init() for each of sys->zones[0..nr_zones), lowest first;
+ * zone_free_boot() for what the boot code does not keep; zones_set_watermarks(). Then, or
+ * before, zone_set_pcps(); until then order 0 comes straight from the buddy system.
+ *
  * Context for all: mm_system.lock held.
  */
 #ifndef MM_ZONE_H
@@ -36,8 +40,9 @@ struct zone {
 		nr_free; /* frames in the buddy lists; those on per-CPU lists are not counted */
 	uint32_t watermark[NR_WMARK];
 	uint32_t lowmem_reserve; /* frames kept from requests that could use a higher zone */
+	uint32_t free_orders;	 /* bit n: free_area[n] is not empty */
 	struct page_list free_area[BUDDY_NR_ORDERS]; /* heads of free blocks, by order */
-	struct pcp *pcps;			     /* nr_cpus of them */
+	struct pcp *pcps;			     /* nr_cpus of them; NULL: none */
 };
 
 int zone_init(struct mm_system *sys, struct zone *zone, const char *name, pfn_t start,
@@ -45,6 +50,8 @@ int zone_init(struct mm_system *sys, struct zone *zone, const char *name, pfn_t 
 void zone_free_boot(struct mm_system *sys, pfn_t start, pfn_t end);
 void zones_set_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
 			  uint32_t watermark_scale_factor);
+uint64_t zone_pcps_bytes(const struct mm_system *sys);
+void zone_set_pcps(struct mm_system *sys, struct zone *zone, void *memory);
 uint64_t zone_default_min_free_kbytes(uint64_t lowmem_kbytes);
 bool zone_watermark_ok(const struct zone *zone, unsigned int order, uint32_t mark);
 
