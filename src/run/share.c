@@ -41,7 +41,8 @@ static int share_map(int fd, uint64_t bytes, struct run_share **ret_share)
 	return 0;
 }
 
-static int share_memfd(uint64_t bytes, int *ret_fd)
+/* Return: the descriptor, or -errno. */
+static int share_memfd(uint64_t bytes)
 {
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	long fd = sys_call2(SYS_memfd_create, (long)"ration-run",
@@ -60,8 +61,7 @@ static int share_memfd(uint64_t bytes, int *ret_fd)
 		sys_call2(SYS_close, fd, 0);
 		return (int)err;
 	}
-	*ret_fd = (int)fd;
-	return 0;
+	return (int)fd;
 }
 
 static void share_fill_area(struct run_share *share, unsigned int i,
@@ -103,9 +103,9 @@ int run_share_create(const struct run_share_config *cfg, struct run_map *ret_map
 		return -EINVAL;
 	for (unsigned int i = 0; i < cfg->nr_areas; i++)
 		bytes += share_area_bytes(&cfg->areas[i]);
-	err = share_memfd(bytes, &fd);
-	if (err)
-		return err;
+	fd = share_memfd(bytes);
+	if (fd < 0)
+		return fd;
 	err = share_map(fd, bytes, &share);
 	if (err) {
 		sys_call2(SYS_close, fd, 0);
