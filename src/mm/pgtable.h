@@ -97,20 +97,9 @@ struct mm;
 /* Stores pte in a leaf entry and keeps the table's count: the only way to write one. */
 void pte_set(struct mm *mm, pte_t *ptep, pte_t pte);
 
-/* NULL where no table covers va. The pointer is good until the tables of that range are freed.
- */
-pte_t *pgtable_lookup(struct mm *mm, vaddr_t va);
-
-/* Makes the missing tables. Return: 0, or -ENOMEM (then nothing but empty tables was added). */
+pte_t *pgtable_lookup(struct mm *mm, vaddr_t va); /* NULL where no table covers va */
 int pgtable_ensure(struct mm *mm, vaddr_t va, pte_t **ret_pte);
-
-/*
- * The next entry at or after *va and before end that is not NONE, skipping absent tables;
- * *va becomes its address. NULL where there is none.
- */
 pte_t *pgtable_next(struct mm *mm, vaddr_t *va, vaddr_t end);
-
-/* Gives back tables that [start, end) covers and that are empty. */
 void pgtable_free_range(struct mm *mm, vaddr_t start, vaddr_t end);
 
 int pgtable_create(struct mm *mm);   /* the PGD; -ENOMEM */

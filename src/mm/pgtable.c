@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Four-level page tables.
+ *
+ * A table is one zeroed frame. Its struct page names the mm and counts the entries that are not
+ * NONE, in leaf tables and in those above alike; so a walk passes over an empty table without
+ * reading it, and a table that has become empty is given back at once.
+ *
+ * Tables are given back only by pgtable_free_range() and pgtable_destroy(), which run for a
+ * writer of the mm: a pte_t pointer that a reader found stays good until it lets the mm go.
+ *
+ * 1. Every table is a PG_table frame of this mm, and is named by one entry.
+ * 2. ->table_used is the number of its entries that are not 0.
+ * 3. Entries above the leaves are 0 or TABLE_BITS and a frame.
+ * 4. A resident leaf entry names a frame of RAM that is nobody else's (no table, slab, or free
+ *    frame).
+ * 5. mm->nr_tables counts the tables, the PGD among them.
+ */
+#include "mm/pgtable.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/checked.h"
+#include "mm/system.h"
+
+#define TABLE_BITS	(PTE_PRESENT | PTE_WRITE | PTE_USER)
+#define TABLE_LEVEL_TOP (PGTABLE_LEVELS - 1) /* the PGD; leaf tables are level 0 */
+#define TABLE_BITS_VA	9		     /* of an address, for each level */
+
+/* Bytes of address space under one entry of a table of this level. */
+static vaddr_t level_span(unsigned int level)
+{
+	return PAGE_SIZE << (TABLE_BITS_VA * level);
+}
+
+static unsigned int level_index(vaddr_t va, unsigned int level)
+{
+	return va >> (PAGE_SHIFT + TABLE_BITS_VA * level) & (PGTABLE_ENTRIES - 1);
+}
+
+/* Where the next entry of that level begins, but not after end. */
+static vaddr_t level_next(vaddr_t va, vaddr_t end, unsigned int level)
+{
+	vaddr_t span = level_span(level);
+
+	return min_u64(align_down(va, span) + span, end);
+}
+
+static pte_t *table_of(const struct mm *mm, pfn_t pfn)
+{
+	return pfn_addr(mm->sys, pfn);
+}
+
+static int table_alloc(struct mm *mm, pfn_t *ret_pfn)
+{
+	struct mm_system *sys = mm->sys;
+	struct page *page;
+	int err = page_alloc(sys, 0, GFP_KERNEL, &page);
+
+	if (err)
+		return err;
+	memset(page_addr(sys, page), 0, PAGE_SIZE);
+	page->flags |= PG_table;
+	page->mm = mm;
+	page->table_used = 0;
+	mm->nr_tables++;
+	STAT(sys, nr_page_table_pages, 1);
+	*ret_pfn = page_pfn(sys, page);
+	return 0;
+}
+
+static void table_free(struct mm *mm, pfn_t pfn)
+{
+	struct page *page = page_of(mm->sys, pfn);
+
+	MM_ASSERT(page_has(page, PG_table));
+	MM_ASSERT(page->table_used == 0);
+	page->flags &= ~(uint32_t)PG_table;
+	page->mm = NULL;
+	mm->nr_tables--;
+	STAT(mm->sys, nr_page_table_pages, -1);
+	page_free(mm->sys, page, 0);
+}
+
+/**
+ * pte_set() - store an entry and keep its table's count of used entries.
+ * @ptep: an entry of one of @mm's tables, of any level.
+ */
+void pte_set(struct mm *mm, pte_t *ptep, pte_t pte)
+{
+	struct page *table = page_of(mm->sys, addr_pfn(mm->sys, ptep));
+
+	MM_DEBUG_ASSERT(page_has(table, PG_table));
+	MM_DEBUG_ASSERT(table->mm == mm);
+	table->table_used += (uint32_t)pte_is_none(*ptep) - (uint32_t)pte_is_none(pte);
+	*ptep = pte;
+}
+
+int pgtable_create(struct mm *mm)
+{
+	return table_alloc(mm, &mm->pgd);
+}
+
+/**
+ * pgtable_lookup() - the leaf entry of an address.
+ * @va: below PGTABLE_VA_MAX.
+ *
+ * Return: NULL where no table covers it.
+ * Context: sys->lock held. The pointer is good until a writer of the mm frees tables.
+ */
+pte_t *pgtable_lookup(struct mm *mm, vaddr_t va)
+{
+	pte_t *table = table_of(mm, mm->pgd);
+	pte_t entry;
+
+	MM_DEBUG_ASSERT(va < PGTABLE_VA_MAX);
+	for (unsigned int level = TABLE_LEVEL_TOP; level > 0; level--) {
+		entry = table[level_index(va, level)];
+		if (pte_is_none(entry))
+			return NULL;
+		table = table_of(mm, pte_pfn(entry));
+	}
+	return &table[level_index(va, 0)];
+}
+
+/**
+ * pgtable_ensure() - the leaf entry of an address, with the tables above it made where missing.
+ * @va: below PGTABLE_VA_MAX.
+ *
+ * Return: 0, or -ENOMEM; then nothing but empty tables was added.
+ * Context: sys->lock held.
+ */
+int pgtable_ensure(struct mm *mm, vaddr_t va, pte_t **ret_pte)
+{
+	pte_t *table = table_of(mm, mm->pgd), *entry;
+	pfn_t pfn;
+	int err;
+
+	MM_ASSERT(va < PGTABLE_VA_MAX);
+	for (unsigned int level = TABLE_LEVEL_TOP; level > 0; level--) {
+		entry = &table[level_index(va, level)];
+		if (pte_is_none(*entry)) {
+			err = table_alloc(mm, &pfn);
+			if (err)
+				return err;
+			pte_set(mm, entry, pte_make(pfn, TABLE_BITS));
+		}
+		table = table_of(mm, pte_pfn(*entry));
+	}
+	*ret_pte = &table[level_index(va, 0)];
+	return 0;
+}
+
+/*
+ * The leaf table of va. NULL where there is none, or an empty one; *ret_level is then the level
+ * whose entry leads nowhere.
+ */
+static pte_t *leaf_table(const struct mm *mm, vaddr_t va, unsigned int *ret_level)
+{
+	pte_t *table = table_of(mm, mm->pgd);
+	pfn_t pfn;
+
+	for (unsigned int level = TABLE_LEVEL_TOP; level > 0; level--) {
+		pfn = pte_pfn(table[level_index(va, level)]);
+		*ret_level = level;
+		if (pte_is_none(table[level_index(va, level)]) ||
+		    page_of(mm->sys, pfn)->table_used == 0)
+			return NULL;
+		table = table_of(mm, pfn);
+	}
+	return table;
+}
+
+/**
+ * pgtable_next() - the next leaf entry that is not NONE.
+ * @va: in: where to begin; out: the entry's address. Untouched where there is none.
+ * @end: at most PGTABLE_VA_MAX.
+ *
+ * Absent and empty tables are passed over whole.
+ *
+ * Return: the entry, or NULL where [*va, end) has none.
+ * Context: sys->lock held.
+ */
+pte_t *pgtable_next(struct mm *mm, vaddr_t *va, vaddr_t end)
+{
+	vaddr_t at = align_down(*va, PAGE_SIZE), table_end;
+	unsigned int level;
+	pte_t *table;
+
+	MM_DEBUG_ASSERT(end <= PGTABLE_VA_MAX);
+	while (at < end) {
+		table = leaf_table(mm, at, &level);
+		table_end = level_next(at, end, level);
+		for (; table && at < table_end; at += PAGE_SIZE) {
+			pte_t *ptep = &table[level_index(at, 0)];
+
+			if (pte_is_none(*ptep))
+				continue;
+			*va = at;
+			return ptep;
+		}
+		at = table_end;
+	}
+	return NULL;
+}
+
+/* Recursive, at most PGTABLE_LEVELS deep. */
+static void free_empty_below(struct mm *mm, pfn_t pfn, unsigned int level, vaddr_t start,
+			     vaddr_t end)
+{
+	pte_t *table = table_of(mm, pfn);
+
+	for (vaddr_t va = start; va < end; va = level_next(va, end, level)) {
+		pte_t *entry = &table[level_index(va, level)];
+		pfn_t child;
+
+		if (pte_is_none(*entry))
+			continue;
+		child = pte_pfn(*entry);
+		if (level > 1)
+			free_empty_below(mm, child, level - 1, va, level_next(va, end, level));
+		if (page_of(mm->sys, child)->table_used)
+			continue;
+		pte_set(mm, entry, 0);
+		table_free(mm, child);
+	}
+}
+
+/**
+ * pgtable_free_range() - give back the tables that [start, end) touches and that are empty.
+ *
+ * Context: sys->lock held, mm write-locked: nobody keeps a pointer into a table.
+ */
+void pgtable_free_range(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	MM_ASSERT(end <= PGTABLE_VA_MAX);
+	free_empty_below(mm, mm->pgd, TABLE_LEVEL_TOP, start, end);
+}
+
+/**
+ * pgtable_destroy() - give back all tables.
+ *
+ * Context: sys->lock held; every leaf entry is NONE, and the mm is used no more.
+ */
+void pgtable_destroy(struct mm *mm)
+{
+	pgtable_free_range(mm, 0, PGTABLE_VA_MAX);
+	table_free(mm, mm->pgd);
+	MM_ASSERT(mm->nr_tables == 0);
+	mm->pgd = PFN_NONE;
+}
+
+static int check_leaf_entry(const struct mm *mm, pte_t pte)
+{
+	const uint32_t others = PG_reserved | PG_buddy | PG_pcp | PG_slab | PG_table;
+	const struct page *page;
+
+	if (!pte_is_resident(pte))
+		return 0;
+	CHECK(pte_pfn(pte) < mm->sys->nr_frames);
+	page = page_of(mm->sys, pte_pfn(pte));
+	CHECK(!page_has(page, others));
+	CHECK(page->refs > 0);
+	return 0;
+}
+
+static int check_table(const struct mm *mm, pfn_t pfn, unsigned int level, uint64_t *nr_tables)
+{
+	const struct page *page = page_of(mm->sys, pfn);
+	const pte_t *table = table_of(mm, pfn);
+	uint32_t used = 0;
+	int err;
+
+	CHECK(page_has(page, PG_table));
+	CHECK(page->mm == mm);
+	(*nr_tables)++;
+	for (unsigned int i = 0; i < PGTABLE_ENTRIES; i++) {
+		if (pte_is_none(table[i]))
+			continue;
+		used++;
+		if (level == 0) {
+			err = check_leaf_entry(mm, table[i]);
+		} else {
+			CHECK((table[i] & ~PTE_PFN_MASK) == TABLE_BITS);
+			CHECK(pte_pfn(table[i]) < mm->sys->nr_frames);
+			err = check_table(mm, pte_pfn(table[i]), level - 1, nr_tables);
+		}
+		if (err)
+			return err;
+	}
+	CHECK(page->table_used == used);
+	return 0;
+}
+
+/**
+ * pgtable_check() - invariants 1 to 5.
+ *
+ * Return: 0, or -EUCLEAN.
+ * Context: sys->lock held.
+ */
+int pgtable_check(struct mm *mm)
+{
+	uint64_t nr_tables = 0;
+	int err = check_table(mm, mm->pgd, TABLE_LEVEL_TOP, &nr_tables);
+
+	if (err)
+		return err;
+	CHECK(nr_tables == mm->nr_tables);
+	return 0;
+}
