@@ -1,7 +1,7 @@
 # The door. What is behind it: Meson, ninja, and scripts/.
 PREFIX ?= /usr/local
 
-.PHONY: all setup check format install clean
+.PHONY: all setup check tidy format install clean
 
 all: setup
 	@scripts/build build
@@ -11,6 +11,10 @@ setup:
 
 check: setup
 	@scripts/check
+
+tidy:
+	@scripts/setup tidy
+	@scripts/tidy
 
 format: setup
 	@scripts/format

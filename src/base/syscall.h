@@ -7,6 +7,10 @@
 #ifndef BASE_SYSCALL_H
 #define BASE_SYSCALL_H
 
+#ifdef __clang_analyzer__
+long sys_call6(long nr, long a, long b, long c, long d, long e,
+	       long f); /* may write anything */
+#else
 static inline long sys_call6(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
@@ -20,6 +24,7 @@ static inline long sys_call6(long nr, long a, long b, long c, long d, long e, lo
 			 : "rcx", "r11", "memory");
 	return ret;
 }
+#endif
 
 static inline long sys_call4(long nr, long a, long b, long c, long d)
 {
