@@ -115,7 +115,7 @@ extern const char *const mm_vmstat_names[NR_MM_VMSTAT];
 
 struct mm_config {
 	struct machine *machine;	  /* its RAM is the manager's RAM, all of it */
-	const struct policy_ops *policy;  /* NULL: the two lists of Linux */
+	const struct policy_ops *policy;  /* &policy_two_lists, say */
 	uint32_t nr_cpus;		  /* 1..MM_CPUS_MAX; 0 means 1 */
 	uint32_t swappiness;		  /* vm.swappiness, 0..200 */
 	uint32_t page_cluster;		  /* vm.page-cluster, log2 of pages, 0..5 */
@@ -158,5 +158,9 @@ int mm_brk(struct mm *mm, vaddr_t brk, vaddr_t *ret_brk);
 enum mm_fault_result mm_fault(struct mm *mm, vaddr_t addr, unsigned int access);
 uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pages);
 int mm_check(struct mm_system *sys);
+
+int mm_fork_prepare(struct mm *mm);
+void mm_fork_parent(struct mm *mm, bool did_fork);
+int mm_fork_child(struct mm *mm, uint64_t *vmstat);
 
 #endif

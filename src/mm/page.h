@@ -59,6 +59,7 @@ enum page_flags {
 	PG_reclaim = 1u << 18,	  /* free it as soon as its writeback ends */
 	PG_workingset = 1u << 19, /* was active when it was deactivated */
 	PG_slab_tail = 1u << 20,  /* not the first frame of its slab */
+	PG_demand = 1u << 21,	  /* read because it was touched: mapping it is a major fault */
 };
 
 /* In the flags of the first frame of a block that is handed out: the block's order. */

@@ -20,8 +20,8 @@
 #define POLICY_PRIORITY_MAX 12 /* Linux's DEF_PRIORITY: scan list >> 12 first */
 
 enum policy_verdict {
-	POLICY_GONE,	 /* freed, or on its way: the policy forgets it */
-	POLICY_KEEP,	 /* could not go now: back to where it was, at the head */
+	POLICY_GONE, /* freed, or on its way (PG_isolated is clear): the policy forgets it */
+	POLICY_KEEP, /* could not go now: back to where it was, at the head */
 	POLICY_ACTIVATE, /* cannot go for good reason: treat it as in use */
 };
 
@@ -61,7 +61,5 @@ struct policy_ops {
 		      uint64_t ret_nr[4]); /* inactive, active anon; file */
 	int (*check)(const struct policy *p);
 };
-
-extern const struct policy_ops policy_two_lists;
 
 #endif

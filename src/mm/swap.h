@@ -8,6 +8,7 @@
 #ifndef MM_SWAP_H
 #define MM_SWAP_H
 
+#include "base/list.h"
 #include "mm/page.h"
 #include "mm/pgtable.h"
 #include "mm/swapdev.h"
@@ -19,12 +20,14 @@ struct swap_area {
 	int prio;
 	unsigned int type;
 	uint64_t nr_clusters;
-	uint64_t nr_used; /* slots */
-	uint64_t nr_bad;  /* slots whose write failed; never used again */
-	uint64_t current; /* the cluster that slots are taken from; nr_clusters: none */
-	uint64_t hint;	  /* where to look for the next cluster */
-	bool is_full;	  /* no cluster was to be had; cleared when a slot is freed */
-	struct swap_cluster **clusters; /* by number; NULL: not ours yet */
+	uint64_t nr_used;		/* slots */
+	uint64_t nr_bad;		/* slots whose write failed; never used again */
+	uint64_t nr_sealed;		/* clusters shared with a fork parent or child */
+	struct swap_cluster **clusters; /* by number; NULL: none of its slots is ours */
+	struct swap_cluster *current;	/* slots are taken from it; NULL: none yet */
+	struct list_head partial;	/* clusters with holes */
+	uint64_t hint;			/* where to look for the next unused cluster */
+	unsigned int full_for; /* it was full: so many requests are refused without a look */
 };
 
 struct swap_readahead {
@@ -38,7 +41,11 @@ int swap_slot_alloc(struct mm_system *sys, swp_entry_t *ret_entry); /* 0 or -ENO
 void swap_entry_dup(struct mm_system *sys, swp_entry_t entry);
 void swap_entry_put(struct mm_system *sys, swp_entry_t entry);
 uint32_t swap_entry_count(struct mm_system *sys, swp_entry_t entry);
-bool swap_has_space(const struct mm_system *sys);
+void swap_slot_mark_bad(struct mm_system *sys, swp_entry_t entry);
+bool swap_slot_is_writable(struct mm_system *sys, swp_entry_t entry);
+bool swap_has_space(struct mm_system *sys);
+void swap_look_again(struct mm_system *sys);
+bool swap_is_nearly_full(const struct mm_system *sys);
 
 struct page *swap_cache_lookup(struct mm_system *sys, swp_entry_t entry);
 void swap_cache_add(struct mm_system *sys, struct page *page, swp_entry_t entry);

@@ -62,6 +62,7 @@ struct mm_system {
 
 	struct swap_area *swap_areas[SWAP_TYPES_MAX]; /* by type */
 	unsigned int nr_swap_areas;
+	unsigned int swap_turn; /* the area whose turn it is among equal priorities */
 	struct swap_readahead readahead;
 	struct kmem_cache *swap_cluster_cache;
 
@@ -71,6 +72,7 @@ struct mm_system {
 	unsigned int kswapd_priority;
 	unsigned int kswapd_failures; /* passes that freed nothing, in a row */
 	uint64_t now_ns;
+	uint64_t nr_touched;	/* pages of programs that have content: resident or in a slot */
 	uint64_t nr_io;		/* frames with I/O in flight */
 	uint64_t nr_reclaiming; /* frames that will be free when their I/O ends */
 	uint64_t
@@ -164,6 +166,10 @@ void anon_swap_zap(struct mm *mm, swp_entry_t entry);
 
 /* Unmaps everything, for mm_destroy() (mm/mmap.c). Context: sys->lock held. */
 void mm_unmap_all(struct mm *mm);
+
+/* After a fork: tells the machine every managed area again (mm/mmap.c). Context: sys->lock
+ * held, dropped and retaken. Return: 0 or the machine's -errno. */
+int mm_replay_regions(struct mm *mm);
 
 /* The page at index moves with its entry, on mremap. Context: sys->lock held, mm write-locked.
  */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What fault, reclaim and swap I/O share. Context for all: mm_system.lock held; those marked
+ * "unlocks" drop and retake it.
+ */
+#ifndef MM_RECLAIM_H
+#define MM_RECLAIM_H
+
+#include "mm/system.h"
+
+/* rmap.c: a program's pages and what names them */
+pte_t *anon_page_pte(const struct page *page); /* of the mapped page; never NULL */
+void anon_page_attach(struct mm *mm, struct page *page, vaddr_t va);
+void anon_page_to_swap(struct page *page, pte_t *pte);
+void anon_page_mark_dirty(struct mm_system *sys, struct page *page);
+void anon_page_put(struct mm_system *sys, struct page *page);
+bool anon_page_is_busy(const struct page *page);
+
+/* swap_io.c */
+#define SWAP_IO_MAX 32 /* pages a batch: POLICY_BATCH, and the largest readahead window */
+void swap_read_pages(struct mm_system *sys, struct page **pages, unsigned int nr); /* unlocks */
+void swap_write_pages(struct mm_system *sys, struct page **pages,
+		      unsigned int nr);		   /* unlocks */
+unsigned int swap_complete(struct mm_system *sys); /* unlocks */
+
+/* swap_state.c */
+enum swapin_result { SWAPIN_STARTED, SWAPIN_NO_MEMORY };
+enum swapin_result swapin_readahead(struct mm *mm, swp_entry_t entry, bool alone); /* unlocks */
+
+/* advise.c */
+int mm_idle_range(struct mm *mm, vaddr_t start, vaddr_t end); /* unlocks */
+
+/* vmscan.c */
+enum reclaim_result {
+	RECLAIM_FREED,	/* try again now */
+	RECLAIM_WAIT,	/* memory comes when I/O ends, or when who holds it lets go */
+	RECLAIM_NOTHING /* out of memory */
+};
+enum reclaim_result reclaim_direct(struct mm_system *sys); /* unlocks */
+unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int priority,
+			   bool is_kswapd); /* unlocks */
+unsigned int reclaim_evict(struct mm_system *sys, struct mm *locked, struct page **pages,
+			   unsigned int nr, enum policy_verdict *ret_verdicts); /* unlocks */
+void kswapd_wake_if_low(struct mm_system *sys);
+
+#endif
