@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Boot and the locks of address spaces.
+ *
+ * At boot there is no allocator yet, so the manager takes what it must have before one can run
+ * from the front of RAM, in this order: struct mm_system, the per-CPU lists, the policy's
+ * state, mem_map. These frames are PG_reserved for ever; all others go to the buddy system.
+ */
+#include "mm/system.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/checked.h"
+#include "mm/slab.h"
+#include "mm/vma.h"
+
+#define MM_FRAMES_MIN                                                          \
+	256 /* 1 MiB: below this the reserved frames and watermarks eat it all \
+	     */
+
+/*
+ * How many readers are refused after a writer was, before they are let in again. The writer is
+ * expected back within that; should it never come, faults go on.
+ */
+#define WRITER_PATIENCE 64
+
+struct boot_layout {
+	uint64_t pcps, policy, mem_map, end; /* bytes from the start of RAM */
+};
+
+static int config_check(const struct mm_config *cfg)
+{
+	if (!cfg->machine || !cfg->policy || cfg->machine->nr_frames < MM_FRAMES_MIN)
+		return -EINVAL;
+	if (cfg->nr_cpus > MM_CPUS_MAX || cfg->swappiness > 200 || cfg->page_cluster > 5)
+		return -EINVAL;
+	if (cfg->watermark_scale_factor < 1 || cfg->watermark_scale_factor > 3000)
+		return -EINVAL;
+	if (cfg->window_start >= cfg->window_end || cfg->window_end > PGTABLE_VA_MAX)
+		return -EINVAL;
+	if ((cfg->window_start | cfg->window_end) & ~PAGE_MASK)
+		return -EINVAL;
+	return 0;
+}
+
+static struct boot_layout boot_layout(const struct mm_config *cfg,
+				      const struct policy_ops *policy, uint32_t nr_cpus)
+{
+	struct boot_layout layout;
+	uint64_t at = sizeof(struct mm_system);
+
+	at = (at + 63) & ~63ull;
+	layout.pcps = at;
+	at += nr_cpus * sizeof(struct pcp);
+	at = (at + 63) & ~63ull;
+	layout.policy = at;
+	at += policy->state_size;
+	at = (at + 63) & ~63ull;
+	layout.mem_map = at;
+	at += cfg->machine->nr_frames * sizeof(struct page);
+	layout.end = (at + PAGE_SIZE - 1) & PAGE_MASK;
+	return layout;
+}
+
+static void system_init_fields(struct mm_system *sys, const struct mm_config *cfg)
+{
+	mm_lock_init(&sys->lock, LOCK_RANK_SYSTEM);
+	sys->cfg = *cfg;
+	if (sys->cfg.nr_cpus == 0)
+		sys->cfg.nr_cpus = 1;
+	sys->machine = cfg->machine;
+	sys->nr_frames = cfg->machine->nr_frames;
+	sys->vmstat = cfg->vmstat ? cfg->vmstat : sys->vmstat_own;
+	memset(sys->vmstat, 0, NR_MM_VMSTAT * sizeof(sys->vmstat[0]));
+	sys->kswapd_priority = POLICY_PRIORITY_MAX;
+	list_init(&sys->mms);
+}
+
+static int system_init_caches(struct mm_system *sys)
+{
+	int err = slab_init(sys);
+
+	if (!err)
+		err = kmem_cache_create(sys, "mm_struct", sizeof(struct mm), 64,
+					&sys->mm_cache);
+	if (!err)
+		err = kmem_cache_create(sys, "vm_area_struct", sizeof(struct vma), 8,
+					&sys->vma_cache);
+	if (!err)
+		err = swap_init(sys);
+	return err;
+}
+
+/**
+ * mm_system_create() - make a manager over a machine's RAM.
+ * @cfg: copied; the machine must outlive the system.
+ * @ret_sys: the system; it lies in the first frames of the machine's RAM.
+ *
+ * Return: 0; -EINVAL for a field out of range or RAM below 1 MiB; -ENOMEM where RAM does not
+ * hold what the manager itself needs.
+ * Context: nothing of this system runs yet.
+ */
+int mm_system_create(const struct mm_config *cfg, struct mm_system **ret_sys)
+{
+	const struct policy_ops *policy = cfg->policy;
+	uint32_t nr_cpus = cfg->nr_cpus ? cfg->nr_cpus : 1;
+	struct boot_layout layout;
+	struct mm_system *sys;
+	pfn_t first;
+	int err;
+
+	err = config_check(cfg);
+	if (err)
+		return err;
+	layout = boot_layout(cfg, policy, nr_cpus);
+	if (layout.end >> PAGE_SHIFT >= cfg->machine->nr_frames / 2)
+		return -ENOMEM;
+	memset(cfg->machine->ram, 0, layout.end);
+	sys = (struct mm_system *)(void *)cfg->machine->ram;
+	system_init_fields(sys, cfg);
+	sys->mem_map = (struct page *)(void *)(cfg->machine->ram + layout.mem_map);
+	sys->policy_ops = policy;
+	sys->policy = (struct policy *)(void *)(cfg->machine->ram + layout.policy);
+	policy->init(sys->policy, sys->mem_map, sys->nr_frames);
+
+	first = (pfn_t)(layout.end >> PAGE_SHIFT);
+	sys->nr_zones = 1;
+	err = zone_init(sys, &sys->zones[0], "Normal", 0, sys->nr_frames);
+	if (err)
+		return err;
+	sys_lock(sys);
+	zone_free_boot(sys, first, sys->nr_frames);
+	STAT(sys, nr_reserved, first);
+	zones_set_watermarks(sys, cfg->min_free_kbytes, cfg->watermark_scale_factor);
+	zone_set_pcps(sys, &sys->zones[0], cfg->machine->ram + layout.pcps);
+	err = system_init_caches(sys);
+	sys_unlock(sys);
+	if (err)
+		return err;
+	*ret_sys = sys;
+	return 0;
+}
+
+/**
+ * mm_system_destroy() - end a system.
+ *
+ * Its state lies in the machine's RAM and goes with it; what is left to do is to end the
+ * address spaces, which have a part in the machine. Swap devices stay the caller's to close.
+ * Context: no other call runs, no I/O is in flight.
+ */
+void mm_system_destroy(struct mm_system *sys)
+{
+	struct mm *mm, *tmp;
+
+	MM_ASSERT(sys->nr_io == 0);
+	list_for_each_entry_safe (mm, tmp, &sys->mms, node)
+		mm_destroy(mm);
+}
+
+static int mm_init(struct mm_system *sys, struct mm *mm)
+{
+	memset(mm, 0, sizeof(*mm));
+	mm->sys = sys;
+	mm->window_start = sys->cfg.window_start;
+	mm->window_end = sys->cfg.window_end;
+	mm->start_brk = mm->brk = mm->window_start;
+	vma_tree_init(mm);
+	return pgtable_create(mm);
+}
+
+/**
+ * mm_create() - make an empty address space.
+ *
+ * Return: 0, -ENOMEM, or the machine's -errno.
+ * Context: takes sys->lock; the machine's space_create() runs without it.
+ */
+int mm_create(struct mm_system *sys, struct mm **ret_mm)
+{
+	struct machine *m = sys->machine;
+	struct mm *mm;
+	int err = -ENOMEM;
+
+	sys_lock(sys);
+	mm = kmem_cache_alloc(sys, sys->mm_cache);
+	if (!mm)
+		goto unlock;
+	err = mm_init(sys, mm);
+	if (err)
+		goto free_mm;
+	sys_unlock(sys);
+	err = m->ops->space_create(m, mm->window_start, mm->window_end, &mm->space);
+	sys_lock(sys);
+	if (err)
+		goto free_pgd;
+	list_add_tail(&mm->node, &sys->mms);
+	sys_unlock(sys);
+	*ret_mm = mm;
+	return 0;
+free_pgd:
+	pgtable_destroy(mm);
+free_mm:
+	kmem_cache_free(sys, sys->mm_cache, mm);
+unlock:
+	sys_unlock(sys);
+	return err;
+}
+
+/**
+ * mm_destroy() - end an address space; its pages and slots become free.
+ *
+ * Context: takes sys->lock; no other call on this mm runs, and none comes after.
+ */
+void mm_destroy(struct mm *mm)
+{
+	struct mm_system *sys = mm->sys;
+
+	sys_lock(sys);
+	MM_ASSERT(mm->users == 0);
+	mm_unmap_all(mm);
+	list_del(&mm->node);
+	pgtable_destroy(mm);
+	sys_unlock(sys);
+	sys->machine->ops->space_destroy(sys->machine, mm->space);
+	sys_lock(sys);
+	kmem_cache_free(sys, sys->mm_cache, mm);
+	sys_unlock(sys);
+}
+
+bool mm_read_trylock(struct mm *mm)
+{
+	if (mm->users < 0)
+		return false;
+	if (mm->writers_waiting > 0) {
+		mm->writers_waiting--;
+		return false;
+	}
+	mm->users++;
+	return true;
+}
+
+/*
+ * Reclaim is let in before a waiting writer: a fault that reclaims holds its own mm already,
+ * and must be able to take it once more.
+ */
+bool mm_reclaim_trylock(struct mm *mm)
+{
+	if (mm->users < 0)
+		return false;
+	mm->users++;
+	return true;
+}
+
+void mm_read_unlock(struct mm *mm)
+{
+	MM_ASSERT(mm->users > 0);
+	mm->users--;
+	if (mm->users == 0 && mm->writers_waiting > 0)
+		sys_wake(mm->sys);
+}
+
+bool mm_write_trylock(struct mm *mm)
+{
+	if (mm->users != 0) {
+		mm->writers_waiting = WRITER_PATIENCE;
+		mm->sys->has_waiters = true;
+		return false;
+	}
+	mm->writers_waiting = 0;
+	mm->users = -1;
+	return true;
+}
+
+void mm_write_unlock(struct mm *mm)
+{
+	MM_ASSERT(mm->users == -1);
+	mm->users = 0;
+	sys_wake(mm->sys);
+}
+
+int mm_machine_apply(struct mm *mm, struct machine_batch *batch)
+{
+	struct mm_system *sys = mm->sys;
+	int err;
+
+	if (batch->nr == 0)
+		return 0;
+	batch->nr_done = 0;
+	sys_unlock(sys);
+	err = sys->machine->ops->apply(sys->machine, mm->space, batch);
+	sys_lock(sys);
+	return err;
+}
+
+int mm_machine_region(struct mm *mm, vaddr_t start, vaddr_t end, enum machine_region_op op,
+		      int prot)
+{
+	struct mm_system *sys = mm->sys;
+	int err;
+
+	if (!sys->machine->ops->region)
+		return 0;
+	sys_unlock(sys);
+	err = sys->machine->ops->region(sys->machine, mm->space, start, end, op, prot);
+	sys_lock(sys);
+	return err;
+}
