@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Swap areas, slots and the swap cache.
+ *
+ * An area is cut into clusters of SWAP_CLUSTER_SLOTS slots. A cluster's bookkeeping exists only
+ * while one of its slots is used, and while it exists the cluster is this manager's at the
+ * device. Slots are taken in order from one current cluster, so that what is written together
+ * lies together and is read together (mm/swapfile.c). When it is used up, the next is an unused
+ * one, and only where there is none, one with holes.
+ *
+ * After a fork of the process, parent and child hold the same clusters. These are sealed: their
+ * slots are read and freed, but not handed out, until the device says that the other is gone.
+ *
+ * Invariants:
+ *  1. nr_used of a cluster is the number of its slots with a count, a cached frame, or a mark
+ *     as bad or absent; an existing cluster has a used slot or is the current one.
+ *  2. A frame is in cache[] of its slot if and only if it has PG_swapcache.
+ *  3. A cluster is on the area's partial list if and only if it has a free slot, is not sealed
+ *     and is not the current one.
+ */
+#include "mm/swap.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "mm/slab.h"
+#include "mm/system.h"
+
+#define SLOT_BAD 255 /* count of a slot that must not be used; live counts stay below */
+
+/*
+ * A search that found nothing walks all clusters, and what changes its answer may be another
+ * process that gives clusters back. So it is made again only after so many requests.
+ */
+#define FULL_PATIENCE 64
+
+struct swap_cluster {
+	struct list_head node; /* on area->partial, or empty */
+	uint64_t number;
+	uint16_t nr_used;
+	uint16_t nr_absent; /* of these, slots that do not exist */
+	uint16_t next;	    /* where to look for a free slot first */
+	bool is_sealed;
+	uint8_t count[SWAP_CLUSTER_SLOTS];
+	pfn_t cache[SWAP_CLUSTER_SLOTS];
+};
+
+int swap_init(struct mm_system *sys)
+{
+	return kmem_cache_create(sys, "swap_cluster", sizeof(struct swap_cluster), 8,
+				 &sys->swap_cluster_cache);
+}
+
+static struct swap_area *area_of(struct mm_system *sys, swp_entry_t entry)
+{
+	unsigned int type = swp_type(entry);
+
+	MM_ASSERT(type < sys->nr_swap_areas);
+	MM_ASSERT(swp_slot(entry) > 0 &&
+		  swp_slot(entry) < sys->swap_areas[type]->dev->nr_slots);
+	return sys->swap_areas[type];
+}
+
+static struct swap_cluster *cluster_of(struct mm_system *sys, swp_entry_t entry)
+{
+	return area_of(sys, entry)->clusters[swp_slot(entry) / SWAP_CLUSTER_SLOTS];
+}
+
+static unsigned int slot_index(swp_entry_t entry)
+{
+	return (unsigned int)(swp_slot(entry) % SWAP_CLUSTER_SLOTS);
+}
+
+/* Slots of a cluster that exist: the first lacks the header, the last may be cut. */
+static bool slot_exists(const struct swap_area *area, uint64_t cluster, unsigned int index)
+{
+	uint64_t slot = cluster * SWAP_CLUSTER_SLOTS + index;
+
+	return slot > 0 && slot < area->dev->nr_slots;
+}
+
+static bool slot_is_free(const struct swap_cluster *c, unsigned int index)
+{
+	return c->count[index] == 0 && c->cache[index] == PFN_NONE;
+}
+
+/**
+ * mm_swapon() - give the system a swap area.
+ * @sys: the system.
+ * @dev: the device; it must outlive the system's use of it. Slot 0 is its header.
+ * @prio: areas of higher priority are filled first, equal ones in turn.
+ *
+ * Return: 0, -ENOMEM, -EINVAL for a device without slots, -EPERM if there are SWAP_TYPES_MAX.
+ * Context: takes sys->lock.
+ */
+int mm_swapon(struct mm_system *sys, struct swapdev *dev, int prio)
+{
+	struct swap_area *area;
+	int err = -ENOMEM;
+
+	if (dev->nr_slots < 2)
+		return -EINVAL;
+	sys_lock(sys);
+	if (sys->nr_swap_areas == SWAP_TYPES_MAX) {
+		err = -EPERM;
+		goto unlock;
+	}
+	area = kzalloc(sys, sizeof(*area));
+	if (!area)
+		goto unlock;
+	area->nr_clusters = (dev->nr_slots + SWAP_CLUSTER_SLOTS - 1) / SWAP_CLUSTER_SLOTS;
+	area->clusters = kzalloc(sys, area->nr_clusters * sizeof(struct swap_cluster *));
+	if (!area->clusters)
+		goto free_area;
+	area->dev = dev;
+	area->prio = prio;
+	area->type = sys->nr_swap_areas;
+	list_init(&area->partial);
+	sys->swap_areas[sys->nr_swap_areas++] = area;
+	sys_unlock(sys);
+	return 0;
+free_area:
+	kfree(sys, area);
+unlock:
+	sys_unlock(sys);
+	return err;
+}
+
+static void cluster_list_update(struct swap_area *area, struct swap_cluster *c)
+{
+	bool is_partial =
+		c->nr_used < SWAP_CLUSTER_SLOTS && !c->is_sealed && c != area->current;
+
+	if (is_partial && list_is_empty(&c->node))
+		list_add_tail(&c->node, &area->partial);
+	else if (!is_partial && !list_is_empty(&c->node))
+		list_del(&c->node);
+}
+
+static bool device_grants(struct swap_area *area, uint64_t number)
+{
+	struct swapdev *dev = area->dev;
+
+	return !dev->ops->cluster_get || dev->ops->cluster_get(dev, number);
+}
+
+static void device_return(struct swap_area *area, uint64_t number)
+{
+	if (area->dev->ops->cluster_put)
+		area->dev->ops->cluster_put(area->dev, number);
+}
+
+/* Makes the bookkeeping of a cluster that the device has granted. */
+static struct swap_cluster *cluster_create(struct mm_system *sys, struct swap_area *area,
+					   uint64_t number)
+{
+	struct swap_cluster *c = kmem_cache_alloc(sys, sys->swap_cluster_cache);
+
+	if (!c)
+		return NULL;
+	memset(c, 0, sizeof(*c));
+	list_init(&c->node);
+	c->number = number;
+	for (unsigned int i = 0; i < SWAP_CLUSTER_SLOTS; i++) {
+		c->cache[i] = PFN_NONE;
+		if (!slot_exists(area, number, i)) {
+			c->count[i] = SLOT_BAD;
+			c->nr_used++;
+		}
+	}
+	c->nr_absent = c->nr_used;
+	area->clusters[number] = c;
+	return c;
+}
+
+static void cluster_destroy(struct mm_system *sys, struct swap_area *area,
+			    struct swap_cluster *c)
+{
+	if (!list_is_empty(&c->node))
+		list_del(&c->node);
+	area->clusters[c->number] = NULL;
+	device_return(area, c->number);
+	kmem_cache_free(sys, sys->swap_cluster_cache, c);
+}
+
+/* The next cluster that nobody uses, round robin from the hint. */
+static struct swap_cluster *cluster_take_unused(struct mm_system *sys, struct swap_area *area)
+{
+	for (uint64_t i = 0; i < area->nr_clusters; i++) {
+		uint64_t number = (area->hint + i) % area->nr_clusters;
+		struct swap_cluster *c;
+
+		if (area->clusters[number] || !device_grants(area, number))
+			continue;
+		area->hint = number + 1;
+		c = cluster_create(sys, area, number);
+		if (!c)
+			device_return(area, number);
+		return c;
+	}
+	return NULL;
+}
+
+/* Clusters sealed by a fork are ours again once the other process is gone. */
+static struct swap_cluster *cluster_unseal(struct swap_area *area)
+{
+	struct swapdev *dev = area->dev;
+
+	for (uint64_t i = 0; i < area->nr_clusters && area->nr_sealed > 0; i++) {
+		struct swap_cluster *c = area->clusters[i];
+
+		if (!c || !c->is_sealed || !dev->ops->cluster_is_exclusive ||
+		    !dev->ops->cluster_is_exclusive(dev, i))
+			continue;
+		c->is_sealed = false;
+		area->nr_sealed--;
+		cluster_list_update(area, c);
+		if (c->nr_used < SWAP_CLUSTER_SLOTS)
+			return c;
+	}
+	return NULL;
+}
+
+static bool area_next_cluster(struct mm_system *sys, struct swap_area *area)
+{
+	struct swap_cluster *old = area->current, *c;
+
+	if (area->full_for > 0) {
+		area->full_for--;
+		return false;
+	}
+	c = cluster_take_unused(sys, area);
+	if (!c && !list_is_empty(&area->partial))
+		c = list_entry(area->partial.next, struct swap_cluster, node);
+	if (!c)
+		c = cluster_unseal(area);
+	area->current = c;
+	if (old && old->nr_used == old->nr_absent)
+		cluster_destroy(sys, area, old);
+	else if (old)
+		cluster_list_update(area, old);
+	area->full_for = c ? 0 : FULL_PATIENCE;
+	if (c)
+		cluster_list_update(area, c);
+	return c != NULL;
+}
+
+static int area_slot_alloc(struct mm_system *sys, struct swap_area *area,
+			   swp_entry_t *ret_entry)
+{
+	struct swap_cluster *c = area->current;
+
+	if (!c || c->nr_used == SWAP_CLUSTER_SLOTS) {
+		if (!area_next_cluster(sys, area))
+			return -ENOSPC;
+		c = area->current;
+	}
+	for (unsigned int i = 0; i < SWAP_CLUSTER_SLOTS; i++) {
+		unsigned int index = (c->next + i) % SWAP_CLUSTER_SLOTS;
+
+		if (!slot_is_free(c, index))
+			continue;
+		c->next = (uint16_t)(index + 1);
+		*ret_entry = swp_entry(area->type, c->number * SWAP_CLUSTER_SLOTS + index);
+		return 0;
+	}
+	MM_ASSERT(false);
+	return -ENOSPC;
+}
+
+static struct swap_area *area_best(struct mm_system *sys, uint32_t tried)
+{
+	struct swap_area *best = NULL;
+
+	for (unsigned int i = 0; i < sys->nr_swap_areas; i++) {
+		unsigned int type = (sys->swap_turn + i) % sys->nr_swap_areas;
+		struct swap_area *area = sys->swap_areas[type];
+
+		if (tried & 1u << type)
+			continue;
+		if (!best || area->prio > best->prio)
+			best = area;
+	}
+	return best;
+}
+
+/**
+ * swap_slot_alloc() - find a free slot.
+ * @ret_entry: its entry. It becomes used when swap_cache_add() or swap_entry_dup() names it,
+ *             which must come before the next call.
+ *
+ * The area of the highest priority that has room; areas of equal priority take turns by
+ * cluster.
+ *
+ * Return: 0, or -ENOSPC.
+ * Context: sys->lock held.
+ */
+int swap_slot_alloc(struct mm_system *sys, swp_entry_t *ret_entry)
+{
+	uint32_t tried = 0;
+
+	for (unsigned int i = 0; i < sys->nr_swap_areas; i++) {
+		struct swap_area *area = area_best(sys, tried);
+
+		if (area_slot_alloc(sys, area, ret_entry) == 0) {
+			if (area->current->nr_used + 1 == SWAP_CLUSTER_SLOTS)
+				sys->swap_turn = area->type + 1;
+			return 0;
+		}
+		tried |= 1u << area->type;
+	}
+	return -ENOSPC;
+}
+
+static void slot_taken(struct mm_system *sys, struct swap_area *area, struct swap_cluster *c)
+{
+	c->nr_used++;
+	area->nr_used++;
+	STAT(sys, nr_swap_slots_used, 1);
+	cluster_list_update(area, c);
+}
+
+static void slot_released(struct mm_system *sys, struct swap_area *area, struct swap_cluster *c)
+{
+	c->nr_used--;
+	area->nr_used--;
+	area->full_for = 0;
+	STAT(sys, nr_swap_slots_used, -1);
+	if (c->nr_used > c->nr_absent || c == area->current) {
+		cluster_list_update(area, c);
+		return;
+	}
+	if (c->is_sealed)
+		area->nr_sealed--;
+	cluster_destroy(sys, area, c);
+}
+
+/**
+ * swap_entry_dup() - one more page table entry names this slot.
+ * Context: sys->lock held.
+ */
+void swap_entry_dup(struct mm_system *sys, swp_entry_t entry)
+{
+	struct swap_cluster *c = cluster_of(sys, entry);
+	unsigned int i = slot_index(entry);
+	bool was_free = slot_is_free(c, i);
+
+	MM_ASSERT(c->count[i] < SLOT_BAD - 1);
+	c->count[i]++;
+	if (was_free)
+		slot_taken(sys, area_of(sys, entry), c);
+}
+
+/**
+ * swap_entry_put() - a page table entry that named this slot is gone.
+ * Context: sys->lock held.
+ */
+void swap_entry_put(struct mm_system *sys, swp_entry_t entry)
+{
+	struct swap_cluster *c = cluster_of(sys, entry);
+	unsigned int i = slot_index(entry);
+
+	MM_ASSERT(c && c->count[i] > 0 && c->count[i] < SLOT_BAD);
+	c->count[i]--;
+	if (slot_is_free(c, i))
+		slot_released(sys, area_of(sys, entry), c);
+}
+
+uint32_t swap_entry_count(struct mm_system *sys, swp_entry_t entry)
+{
+	struct swap_cluster *c = cluster_of(sys, entry);
+
+	return c && c->count[slot_index(entry)] != SLOT_BAD ? c->count[slot_index(entry)] : 0;
+}
+
+struct page *swap_cache_lookup(struct mm_system *sys, swp_entry_t entry)
+{
+	struct swap_cluster *c = cluster_of(sys, entry);
+	pfn_t pfn = c ? c->cache[slot_index(entry)] : PFN_NONE;
+
+	return pfn == PFN_NONE ? NULL : page_of(sys, pfn);
+}
+
+/**
+ * swap_cache_add() - the frame is a copy of the slot, or is about to be written to it.
+ * Context: sys->lock held.
+ */
+void swap_cache_add(struct mm_system *sys, struct page *page, swp_entry_t entry)
+{
+	struct swap_cluster *c = cluster_of(sys, entry);
+	unsigned int i = slot_index(entry);
+	bool was_free = slot_is_free(c, i);
+
+	MM_ASSERT(c->cache[i] == PFN_NONE && !page_has(page, PG_swapcache));
+	c->cache[i] = page_pfn(sys, page);
+	page->flags |= PG_swapcache;
+	page->swap = entry;
+	page->refs++;
+	STAT(sys, nr_swapcached, 1);
+	if (was_free)
+		slot_taken(sys, area_of(sys, entry), c);
+}
+
+/**
+ * swap_cache_del() - the frame and its slot have nothing to do with each other any more.
+ *
+ * The slot becomes free if no page table entry names it. The frame is the caller's.
+ * Context: sys->lock held.
+ */
+void swap_cache_del(struct mm_system *sys, struct page *page)
+{
+	struct swap_cluster *c = cluster_of(sys, page->swap);
+	unsigned int i = slot_index(page->swap);
+
+	MM_ASSERT(page_has(page, PG_swapcache) && c->cache[i] == page_pfn(sys, page));
+	c->cache[i] = PFN_NONE;
+	page->flags &= ~(uint32_t)PG_swapcache;
+	page->refs--;
+	STAT(sys, nr_swapcached, -1);
+	if (slot_is_free(c, i))
+		slot_released(sys, area_of(sys, page->swap), c);
+	page->swap = 0;
+}
+
+/**
+ * swap_slot_mark_bad() - the device could not write this slot: it is never handed out again.
+ *
+ * The slot must be free. Context: sys->lock held.
+ */
+void swap_slot_mark_bad(struct mm_system *sys, swp_entry_t entry)
+{
+	struct swap_area *area = area_of(sys, entry);
+	uint64_t number = swp_slot(entry) / SWAP_CLUSTER_SLOTS;
+	struct swap_cluster *c = area->clusters[number];
+
+	if (!c) {
+		if (!device_grants(area, number))
+			return;
+		c = cluster_create(sys, area, number);
+		if (!c) {
+			device_return(area, number);
+			return;
+		}
+	}
+	MM_ASSERT(slot_is_free(c, slot_index(entry)));
+	c->count[slot_index(entry)] = SLOT_BAD;
+	area->nr_bad++;
+	slot_taken(sys, area, c);
+}
+
+/**
+ * swap_has_space() - is a slot worth asking for?
+ * Context: sys->lock held.
+ */
+bool swap_has_space(struct mm_system *sys)
+{
+	for (unsigned int i = 0; i < sys->nr_swap_areas; i++) {
+		if (sys->swap_areas[i]->full_for == 0)
+			return true;
+		sys->swap_areas[i]->full_for--;
+	}
+	return false;
+}
+
+/* Before the last word (out of memory): another process may have given clusters back. */
+void swap_look_again(struct mm_system *sys)
+{
+	for (unsigned int i = 0; i < sys->nr_swap_areas; i++)
+		sys->swap_areas[i]->full_for = 0;
+}
+
+/*
+ * Linux gives the slot of a page back on swap-in when swap is more than half full
+ * (mem_cgroup_swap_full), for partitions are small. Ours are sparse files: the slot is worth
+ * more as a copy that need not be written again, until swap is nearly full.
+ */
+bool swap_is_nearly_full(const struct mm_system *sys)
+{
+	uint64_t total = 0, used = 0;
+
+	for (unsigned int i = 0; i < sys->nr_swap_areas; i++) {
+		total += sys->swap_areas[i]->dev->nr_slots;
+		used += sys->swap_areas[i]->nr_used;
+	}
+	return used >= total - total / 8;
+}
+
+/**
+ * swap_seal_clusters() - after a fork of the process, in both: leave the shared slots alone.
+ *
+ * Context: sys->lock held, no I/O in flight.
+ */
+void swap_seal_clusters(struct mm_system *sys)
+{
+	for (unsigned int t = 0; t < sys->nr_swap_areas; t++) {
+		struct swap_area *area = sys->swap_areas[t];
+
+		area->current = NULL;
+		for (uint64_t i = 0; i < area->nr_clusters; i++) {
+			struct swap_cluster *c = area->clusters[i];
+
+			if (!c || c->is_sealed)
+				continue;
+			if (c->nr_used == c->nr_absent) {
+				cluster_destroy(sys, area, c);
+				continue;
+			}
+			c->is_sealed = true;
+			area->nr_sealed++;
+			cluster_list_update(area, c);
+		}
+	}
+}
+
+/* A slot that a fork's other half may read must keep its content. */
+bool swap_slot_is_writable(struct mm_system *sys, swp_entry_t entry)
+{
+	return !cluster_of(sys, entry)->is_sealed && swap_entry_count(sys, entry) == 0;
+}
+
+static int cluster_check(struct mm_system *sys, struct swap_area *area, struct swap_cluster *c)
+{
+	unsigned int nr_used = 0;
+
+	for (unsigned int i = 0; i < SWAP_CLUSTER_SLOTS; i++) {
+		nr_used += !slot_is_free(c, i);
+		if (c->cache[i] == PFN_NONE)
+			continue;
+		CHECK(c->cache[i] < sys->nr_frames);
+		CHECK(page_has(page_of(sys, c->cache[i]), PG_swapcache));
+		CHECK(page_of(sys, c->cache[i])->swap ==
+		      swp_entry(area->type, c->number * SWAP_CLUSTER_SLOTS + i));
+	}
+	CHECK(c->nr_used == nr_used);
+	CHECK(c->nr_used > c->nr_absent || c == area->current);
+	CHECK(!list_is_empty(&c->node) ==
+	      (c->nr_used < SWAP_CLUSTER_SLOTS && !c->is_sealed && c != area->current));
+	return 0;
+}
+
+/**
+ * swap_check() - walk invariants 1 to 3.
+ * Return: 0 or -EUCLEAN. Context: sys->lock held.
+ */
+int swap_check(struct mm_system *sys)
+{
+	uint64_t nr_all = 0;
+
+	for (unsigned int t = 0; t < sys->nr_swap_areas; t++) {
+		struct swap_area *area = sys->swap_areas[t];
+		uint64_t nr_used = 0, nr_sealed = 0;
+
+		for (uint64_t i = 0; i < area->nr_clusters; i++) {
+			struct swap_cluster *c = area->clusters[i];
+
+			if (!c)
+				continue;
+			CHECK(c->number == i);
+			CHECK(cluster_check(sys, area, c) == 0);
+			nr_used += (uint64_t)(c->nr_used - c->nr_absent);
+			nr_sealed += c->is_sealed;
+		}
+		CHECK(area->nr_used == nr_used);
+		CHECK(area->nr_sealed == nr_sealed);
+		nr_all += nr_used;
+	}
+	CHECK(sys->vmstat[MM_VMSTAT_nr_swap_slots_used] == nr_all);
+	return 0;
+}
