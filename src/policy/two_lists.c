@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Linux's two lists (mm/vmscan.c, mm/swap.c).
+ *
+ * New frames enter the inactive list at its head. The scan goes from the tail. An inactive
+ * frame that was accessed since it was last looked at gets a second chance: the first time it
+ * is marked PG_referenced and goes round once more, the second time it becomes active. One that
+ * was not is given to evict(). Active frames are moved to the inactive list from the tail when
+ * that list has become too short, whether accessed or not; what matters is whether they are
+ * accessed again.
+ *
+ * Anonymous and file frames have lists of their own; how hard each pair is scanned follows from
+ * swappiness and from what reclaiming of each kind has cost lately (get_scan_count).
+ *
+ * Invariants:
+ *  1. A frame on a list has PG_lru, and PG_active if and only if that list is an active one.
+ *  2. Isolated frames (PG_isolated) are on no list and have PG_lru clear.
+ */
+#include "policy/two_lists.h"
+
+#include "base/assert.h"
+
+enum lru { INACTIVE_ANON, ACTIVE_ANON, INACTIVE_FILE, ACTIVE_FILE, NR_LRU };
+
+struct policy {
+	struct page *mem_map;
+	uint64_t ratio; /* inactive_ratio (c) */
+	struct page_list lists[NR_LRU];
+	uint64_t cost[2]; /* anonymous, file: I/O and rotations, decaying */
+};
+
+/* One batch of isolated frames. */
+struct batch {
+	struct page *pages[POLICY_BATCH];
+	bool young[POLICY_BATCH];
+	unsigned int nr;
+};
+
+static uint64_t int_sqrt(uint64_t n)
+{
+	uint64_t root = 0;
+
+	for (uint64_t bit = 1ull << 31; bit > 0; bit >>= 1)
+		if ((root + bit) * (root + bit) <= n)
+			root += bit;
+	return root;
+}
+
+static pfn_t pfn_of(const struct policy *p, const struct page *page)
+{
+	return (pfn_t)(page - p->mem_map);
+}
+
+static bool is_file(const struct page *page)
+{
+	return !page_has(page, PG_anon);
+}
+
+static enum lru lru_of(const struct page *page)
+{
+	enum lru base = is_file(page) ? INACTIVE_FILE : INACTIVE_ANON;
+
+	return page_has(page, PG_active) ? base + 1 : base;
+}
+
+static void two_lists_init(struct policy *p, struct page *mem_map, pfn_t nr_frames)
+{
+	uint64_t gib = (uint64_t)nr_frames >> (30 - PAGE_SHIFT);
+
+	p->mem_map = mem_map;
+	p->ratio = gib ? int_sqrt(10 * gib) : 1; /* inactive_is_low() */
+	for (unsigned int i = 0; i < NR_LRU; i++)
+		page_list_init(&p->lists[i]);
+}
+
+static void list_put(struct policy *p, struct page *page)
+{
+	page->flags = (page->flags | PG_lru) & ~(uint32_t)PG_isolated;
+	page_list_add_head(p->mem_map, &p->lists[lru_of(page)], pfn_of(p, page));
+}
+
+static void list_take(struct policy *p, struct page *page)
+{
+	MM_ASSERT(page_has(page, PG_lru));
+	page_list_del(p->mem_map, &p->lists[lru_of(page)], pfn_of(p, page));
+	page->flags &= ~(uint32_t)PG_lru;
+}
+
+static void two_lists_insert(struct policy *p, struct page *page)
+{
+	MM_ASSERT(!page_has(page, PG_lru | PG_isolated));
+	list_put(p, page);
+}
+
+static void two_lists_remove(struct policy *p, struct page *page)
+{
+	list_take(p, page);
+	page->flags &= ~(uint32_t)(PG_active | PG_referenced | PG_workingset);
+}
+
+/* folio_mark_accessed(): the second touch activates. */
+static void two_lists_accessed(struct policy *p, struct page *page)
+{
+	if (!page_has(page, PG_referenced)) {
+		page->flags |= PG_referenced;
+		return;
+	}
+	if (page_has(page, PG_active) || !page_has(page, PG_lru))
+		return;
+	list_take(p, page);
+	page->flags = (page->flags | PG_active) & ~(uint32_t)PG_referenced;
+	list_put(p, page);
+}
+
+/* To the inactive tail, so that it is the next to be looked at. */
+static void two_lists_deactivate(struct policy *p, struct page *page)
+{
+	list_take(p, page);
+	page->flags &= ~(uint32_t)(PG_active | PG_referenced);
+	page->flags |= PG_lru;
+	page_list_add_tail(p->mem_map, &p->lists[lru_of(page)], pfn_of(p, page));
+}
+
+static void isolate_tail(struct policy *p, enum lru lru, unsigned int max, struct batch *batch)
+{
+	batch->nr = 0;
+	while (batch->nr < max && p->lists[lru].tail != PFN_NONE) {
+		struct page *page = &p->mem_map[p->lists[lru].tail];
+
+		list_take(p, page);
+		page->flags |= PG_isolated;
+		batch->pages[batch->nr++] = page;
+	}
+}
+
+/* lru_note_cost(): both are halved when they outgrow a quarter of the lists. */
+static void note_cost(struct policy *p, unsigned int kind, uint64_t cost)
+{
+	uint64_t size = 0;
+
+	p->cost[kind] += cost;
+	for (unsigned int i = 0; i < NR_LRU; i++)
+		size += p->lists[i].nr;
+	if (p->cost[0] + p->cost[1] > size / 4) {
+		p->cost[0] /= 2;
+		p->cost[1] /= 2;
+	}
+}
+
+/* folio_check_references(): true if the frame stays. */
+static bool second_chance(struct policy *p, struct page *page, bool young,
+			  struct policy_scan *scan)
+{
+	bool was_referenced = page_has(page, PG_referenced);
+
+	page->flags &= ~(uint32_t)PG_referenced;
+	if (!young)
+		return false;
+	if (was_referenced) {
+		page->flags |= PG_active;
+		scan->nr_activated++;
+	} else {
+		page->flags |= PG_referenced;
+		scan->nr_rotated++;
+	}
+	list_put(p, page);
+	return true;
+}
+
+static void put_back(struct policy *p, struct page *page, enum policy_verdict verdict,
+		     struct policy_scan *scan)
+{
+	if (verdict == POLICY_ACTIVATE) {
+		page->flags |= PG_active;
+		scan->nr_activated++;
+	} else {
+		scan->nr_rotated++;
+	}
+	list_put(p, page);
+}
+
+static void shrink_inactive(struct policy *p, enum lru lru, unsigned int nr,
+			    struct policy_scan *scan)
+{
+	enum policy_verdict verdicts[POLICY_BATCH];
+	struct batch batch, victims = {.nr = 0};
+	unsigned int gone = 0;
+
+	isolate_tail(p, lru, nr, &batch);
+	if (batch.nr == 0)
+		return;
+	scan->nr_scanned += batch.nr;
+	scan->harvest(scan->arg, batch.pages, batch.nr, batch.young);
+	for (unsigned int i = 0; i < batch.nr; i++)
+		if (!second_chance(p, batch.pages[i], batch.young[i], scan))
+			victims.pages[victims.nr++] = batch.pages[i];
+	if (victims.nr > 0)
+		scan->evict(scan->arg, victims.pages, victims.nr, verdicts);
+	for (unsigned int i = 0; i < victims.nr; i++) {
+		if (verdicts[i] == POLICY_GONE)
+			gone++;
+		else
+			put_back(p, victims.pages[i], verdicts[i], scan);
+	}
+	scan->nr_gone += gone;
+	note_cost(p, lru >= INACTIVE_FILE, batch.nr - gone);
+}
+
+static void shrink_active(struct policy *p, enum lru lru, unsigned int nr,
+			  struct policy_scan *scan)
+{
+	struct batch batch;
+
+	isolate_tail(p, lru, nr, &batch);
+	if (batch.nr == 0)
+		return;
+	scan->nr_refill += batch.nr;
+	scan->harvest(scan->arg, batch.pages, batch.nr, batch.young);
+	for (unsigned int i = 0; i < batch.nr; i++) {
+		batch.pages[i]->flags &= ~(uint32_t)(PG_active | PG_referenced);
+		batch.pages[i]->flags |= PG_workingset;
+		list_put(p, batch.pages[i]);
+	}
+	scan->nr_deactivated += batch.nr;
+}
+
+static bool inactive_is_low(const struct policy *p, enum lru inactive)
+{
+	return (uint64_t)p->lists[inactive].nr * p->ratio < p->lists[inactive + 1].nr;
+}
+
+/* get_scan_count(): the share of each kind, as a fraction of denominator. */
+static void scan_balance(const struct policy *p, const struct policy_scan *scan,
+			 uint64_t ret_share[2], uint64_t *ret_denominator)
+{
+	uint64_t total = p->cost[0] + p->cost[1];
+	uint64_t anon_cost = total + p->cost[0], file_cost = total + p->cost[1];
+	uint64_t sum = anon_cost + file_cost;
+
+	*ret_denominator = 1;
+	if (!scan->may_swap) {
+		ret_share[0] = 0;
+		ret_share[1] = 1;
+		return;
+	}
+	if (scan->priority == 0 && scan->swappiness > 0) {
+		ret_share[0] = ret_share[1] = 1;
+		return;
+	}
+	ret_share[0] = scan->swappiness * (sum + 1) / (anon_cost + 1);
+	ret_share[1] = (200 - scan->swappiness) * (sum + 1) / (file_cost + 1);
+	*ret_denominator = ret_share[0] + ret_share[1];
+	if (p->lists[INACTIVE_FILE].nr + p->lists[ACTIVE_FILE].nr == 0) {
+		ret_share[0] = *ret_denominator = 1; /* file is tiny: anon */
+		ret_share[1] = 0;
+	}
+}
+
+static void shrink_list(struct policy *p, enum lru lru, unsigned int nr,
+			struct policy_scan *scan)
+{
+	if (lru == INACTIVE_ANON || lru == INACTIVE_FILE)
+		shrink_inactive(p, lru, nr, scan);
+	else if (inactive_is_low(p, lru - 1))
+		shrink_active(p, lru, nr, scan);
+}
+
+/* shrink_lruvec(): all lists in turn, a batch at a time, until enough is gone. */
+static void two_lists_shrink(struct policy *p, struct policy_scan *scan)
+{
+	uint64_t share[2], denominator, left[NR_LRU];
+	bool is_work_left = true;
+
+	scan_balance(p, scan, share, &denominator);
+	for (unsigned int lru = 0; lru < NR_LRU; lru++)
+		left[lru] = (p->lists[lru].nr >> scan->priority) * share[lru >= INACTIVE_FILE] /
+			    denominator;
+	while (is_work_left && scan->nr_gone < scan->nr_reclaim) {
+		is_work_left = false;
+		for (unsigned int lru = 0; lru < NR_LRU; lru++) {
+			unsigned int nr = left[lru] < POLICY_BATCH ? (unsigned int)left[lru]
+								   : POLICY_BATCH;
+
+			if (nr == 0)
+				continue;
+			left[lru] -= nr;
+			is_work_left = true;
+			shrink_list(p, (enum lru)lru, nr, scan);
+		}
+	}
+	if (scan->may_swap && inactive_is_low(p, INACTIVE_ANON))
+		shrink_active(p, ACTIVE_ANON, POLICY_BATCH, scan);
+}
+
+static void two_lists_count(const struct policy *p, uint64_t ret_nr[4])
+{
+	for (unsigned int lru = 0; lru < NR_LRU; lru++)
+		ret_nr[lru] = p->lists[lru].nr;
+}
+
+static int list_check(const struct policy *p, enum lru lru)
+{
+	const struct page_list *list = &p->lists[lru];
+	pfn_t prev = PFN_NONE;
+	uint32_t nr = 0;
+
+	for (pfn_t pfn = list->head; pfn != PFN_NONE; pfn = p->mem_map[pfn].next) {
+		const struct page *page = &p->mem_map[pfn];
+
+		CHECK(nr < list->nr);
+		CHECK(page_has(page, PG_lru) && !page_has(page, PG_isolated));
+		CHECK(lru_of(page) == lru);
+		CHECK(page->prev == prev);
+		prev = pfn;
+		nr++;
+	}
+	CHECK(nr == list->nr && list->tail == prev);
+	return 0;
+}
+
+static int two_lists_check(const struct policy *p)
+{
+	for (unsigned int lru = 0; lru < NR_LRU; lru++)
+		CHECK(list_check(p, (enum lru)lru) == 0);
+	return 0;
+}
+
+const struct policy_ops policy_two_lists = {
+	.name = "two lists",
+	.state_size = sizeof(struct policy),
+	.init = two_lists_init,
+	.insert = two_lists_insert,
+	.remove = two_lists_remove,
+	.accessed = two_lists_accessed,
+	.deactivate = two_lists_deactivate,
+	.shrink = two_lists_shrink,
+	.count = two_lists_count,
+	.check = two_lists_check,
+};
