@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages on their way to and from swap devices.
+ *
+ * A page that is read is PG_locked until its content is there; one that is written is
+ * PG_writeback until the device has it, and no translation reaches it meanwhile, so its content
+ * stands still. Both hold a reference. The page stays in the swap cache throughout: whoever
+ * looks for the slot finds the frame, and nobody reads a slot that is being written.
+ *
+ * The frame of a written page is freed when the write ends, never before (PG_reclaim asks for
+ * it; a fault in between withdraws the wish). A write that fails leaves the page dirty in RAM
+ * and the slot unused for ever; a read that fails leaves PG_error for the fault that wanted it.
+ */
+#include "base/assert.h"
+#include "mm/reclaim.h"
+#include "mm/swap.h"
+
+static void lru_insert(struct mm_system *sys, struct page *page)
+{
+	if (!page_has(page, PG_lru | PG_isolated))
+		sys->policy_ops->insert(sys->policy, page);
+}
+
+static void read_end(struct mm_system *sys, struct page *page, int err)
+{
+	page->flags &= ~(uint32_t)PG_locked;
+	if (err) {
+		page->flags |= PG_error;
+		STAT(sys, swap_read_errors, err != -EAGAIN);
+	} else {
+		STAT(sys, pswpin, 1);
+	}
+	if (page_has(page, PG_dead) || (err && page_has(page, PG_readahead)) || err == -EAGAIN)
+		anon_page_put(sys, page);
+	else
+		lru_insert(sys, page);
+}
+
+static void write_failed(struct mm_system *sys, struct page *page, int err)
+{
+	swp_entry_t entry = page->swap;
+
+	swap_cache_del(sys, page);
+	if (err != -EAGAIN) {
+		STAT(sys, swap_write_errors, 1);
+		if (swap_entry_count(sys, entry) == 0)
+			swap_slot_mark_bad(sys, entry);
+		page->flags |= PG_active;
+	}
+	lru_insert(sys, page);
+}
+
+/* True if the entry could be pointed at the slot; a writer of the mm may be at work on it. */
+static bool try_to_swap_entry(struct page *page)
+{
+	pte_t *pte;
+
+	if (!page->mm || page->mm->users < 0)
+		return false;
+	pte = anon_page_pte(page);
+	if (!pte_is_idle(*pte))
+		return false;
+	anon_page_to_swap(page, pte);
+	return true;
+}
+
+static void write_end(struct mm_system *sys, struct page *page, int err)
+{
+	bool is_wanted_free = page_has(page, PG_reclaim);
+
+	page->flags &= ~(uint32_t)(PG_writeback | PG_reclaim);
+	STAT(sys, nr_writeback, -1);
+	sys->nr_reclaiming--;
+	if (page_has(page, PG_dead)) {
+		anon_page_put(sys, page);
+		return;
+	}
+	if (err) {
+		write_failed(sys, page, err);
+		return;
+	}
+	STAT(sys, pswpout, 1);
+	page->flags &= ~(uint32_t)PG_dirty;
+	if (is_wanted_free && try_to_swap_entry(page))
+		anon_page_put(sys, page);
+	else
+		lru_insert(sys, page);
+}
+
+static void io_end(struct mm_system *sys, struct page *page, bool is_write, int err)
+{
+	MM_ASSERT(sys->nr_io > 0 && page->refs > 0);
+	sys->nr_io--;
+	page->refs--;
+	if (is_write)
+		write_end(sys, page, err);
+	else
+		read_end(sys, page, err);
+}
+
+static void io_begin(struct mm_system *sys, struct page *page, bool is_write)
+{
+	page->refs++;
+	sys->nr_io++;
+	if (!is_write) {
+		page->flags |= PG_locked;
+		return;
+	}
+	page->flags |= PG_writeback | PG_reclaim;
+	sys->nr_reclaiming++;
+	STAT(sys, nr_writeback, 1);
+}
+
+/* Pages of one area, already begun, in the order given. Unlocks. */
+static void submit_run(struct mm_system *sys, struct page **pages, unsigned int nr,
+		       bool is_write)
+{
+	struct swapdev *dev = sys->swap_areas[swp_type(pages[0]->swap)]->dev;
+	struct swapdev_io ios[SWAP_IO_MAX];
+	unsigned int nr_taken;
+
+	for (unsigned int i = 0; i < nr; i++)
+		ios[i] = (struct swapdev_io){
+			.slot = swp_slot(pages[i]->swap),
+			.page = page_addr(sys, pages[i]),
+			.cookie = page_pfn(sys, pages[i]),
+			.is_write = is_write,
+		};
+	sys_unlock(sys);
+	nr_taken = dev->ops->submit(dev, ios, nr);
+	sys_lock(sys);
+	for (unsigned int i = nr_taken; i < nr; i++)
+		io_end(sys, page_of(sys, (pfn_t)ios[i].cookie), is_write, -EAGAIN);
+}
+
+/* All begin before the lock is first dropped: from then on faults stay away from them. */
+static void submit(struct mm_system *sys, struct page **pages, unsigned int nr, bool is_write)
+{
+	unsigned int done = 0;
+
+	MM_ASSERT(nr <= SWAP_IO_MAX);
+	for (unsigned int i = 0; i < nr; i++)
+		io_begin(sys, pages[i], is_write);
+	while (done < nr) {
+		unsigned int run = 1;
+
+		while (done + run < nr &&
+		       swp_type(pages[done + run]->swap) == swp_type(pages[done]->swap))
+			run++;
+		submit_run(sys, pages + done, run, is_write);
+		done += run;
+	}
+	sys_wake(sys);
+}
+
+/**
+ * swap_read_pages() - start reading frames from the slots that cache them.
+ * @pages: in the swap cache, new; at most SWAP_IO_MAX; neighbouring slots side by side.
+ *
+ * Context: sys->lock held, dropped and retaken.
+ */
+void swap_read_pages(struct mm_system *sys, struct page **pages, unsigned int nr)
+{
+	submit(sys, pages, nr, false);
+}
+
+/**
+ * swap_write_pages() - start writing frames to the slots that cache them, and free them after.
+ * @pages: dirty, in the swap cache, not translated, on no list; at most SWAP_IO_MAX.
+ *
+ * Context: sys->lock held, dropped and retaken; their mms are read-locked by the caller.
+ */
+void swap_write_pages(struct mm_system *sys, struct page **pages, unsigned int nr)
+{
+	submit(sys, pages, nr, true);
+}
+
+/**
+ * swap_complete() - take in the I/O that has ended.
+ *
+ * Return: how many pages.
+ * Context: sys->lock held, dropped and retaken.
+ */
+unsigned int swap_complete(struct mm_system *sys)
+{
+	struct swapdev_io done[SWAP_IO_MAX];
+	unsigned int total = 0;
+
+	for (unsigned int t = 0; t < sys->nr_swap_areas && sys->nr_io > 0; t++) {
+		struct swapdev *dev = sys->swap_areas[t]->dev;
+		unsigned int nr;
+
+		do {
+			sys_unlock(sys);
+			nr = dev->ops->poll(dev, done, SWAP_IO_MAX);
+			sys_lock(sys);
+			for (unsigned int i = 0; i < nr; i++)
+				io_end(sys, page_of(sys, (pfn_t)done[i].cookie),
+				       done[i].is_write, done[i].err);
+			total += nr;
+		} while (nr == SWAP_IO_MAX);
+	}
+	if (total > 0)
+		sys_wake(sys);
+	if (total > 0 && sys->kswapd_awake && sys->cfg.wake_kswapd)
+		sys->cfg.wake_kswapd(sys->cfg.arg); /* it may have waited for these frames */
+	return total;
+}
