@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kswapd: keeps free frames between the low and the high watermark, ahead of need.
+ *
+ * Woken when an allocation leaves a zone below low; works until one is at high, counting frames
+ * that will be free when their write ends. It starts at priority 12 and looks at twice as much
+ * with each pass that frees too little. A round that ends at priority 1 with nothing freed is a
+ * failure; after 16 in a row it sleeps until the next wake (Linux's MAX_RECLAIM_RETRIES), and
+ * direct reclaim has the last word.
+ */
+#include "mm/reclaim.h"
+
+#define KSWAPD_FAILURES_MAX 16
+
+static uint64_t high_watermark(const struct mm_system *sys)
+{
+	uint64_t high = 0;
+
+	for (unsigned int i = 0; i < sys->nr_zones; i++)
+		high += sys->zones[i].watermark[WMARK_HIGH];
+	return high;
+}
+
+void kswapd_wake_if_low(struct mm_system *sys)
+{
+	if (sys->kswapd_awake)
+		return;
+	for (unsigned int i = 0; i < sys->nr_zones; i++)
+		if (zone_watermark_ok(&sys->zones[i], 0, sys->zones[i].watermark[WMARK_LOW]))
+			return;
+	sys->kswapd_awake = true;
+	sys->kswapd_priority = POLICY_PRIORITY_MAX;
+	STAT(sys, pageoutrun, 1);
+	if (sys->cfg.wake_kswapd)
+		sys->cfg.wake_kswapd(sys->cfg.arg);
+}
+
+/* A pass over priority steps without enough gone: the next looks at twice as much. */
+static void kswapd_step_down(struct mm_system *sys, unsigned int gone)
+{
+	if (gone > 0)
+		sys->kswapd_failures = 0;
+	if (sys->kswapd_priority > 1) {
+		sys->kswapd_priority--;
+		return;
+	}
+	sys->kswapd_priority = POLICY_PRIORITY_MAX;
+	if (gone == 0 && ++sys->kswapd_failures >= KSWAPD_FAILURES_MAX) {
+		sys->kswapd_failures = 0;
+		sys->kswapd_awake = false;
+	}
+}
+
+/* Return: true while there is work that does not wait for I/O. */
+static bool kswapd_balance(struct mm_system *sys, unsigned int budget)
+{
+	while (sys->kswapd_awake && budget > 0) {
+		uint64_t high = high_watermark(sys), free = zones_free_pages(sys);
+		unsigned int want, gone;
+
+		if (free >= high) {
+			sys->kswapd_awake = false;
+			sys->kswapd_failures = 0;
+			break;
+		}
+		if (free + sys->nr_reclaiming >= high)
+			return false;
+		want = (unsigned int)(high - free - sys->nr_reclaiming);
+		if (want > budget)
+			want = budget;
+		gone = reclaim_pages(sys, want, sys->kswapd_priority, true);
+		sys_wake(sys);
+		budget -= gone < budget ? (gone ? gone : 1) : budget;
+		if (gone < want)
+			kswapd_step_down(sys, gone);
+	}
+	return sys->kswapd_awake;
+}
+
+static void update_list_counts(struct mm_system *sys)
+{
+	uint64_t nr[4];
+
+	sys->policy_ops->count(sys->policy, nr);
+	sys->vmstat[MM_VMSTAT_nr_inactive_anon] = nr[0];
+	sys->vmstat[MM_VMSTAT_nr_active_anon] = nr[1];
+	sys->vmstat[MM_VMSTAT_nr_inactive_file] = nr[2];
+	sys->vmstat[MM_VMSTAT_nr_active_file] = nr[3];
+}
+
+/**
+ * mm_step() - do what is due: take in I/O that has ended, keep free frames ahead of need.
+ * @sys: the system.
+ * @now_ns: the caller's clock, never going back.
+ * @budget_pages: about how many frames to reclaim before returning; 0: only take in I/O.
+ *
+ * Return: nanoseconds until the next call is due: 0 if there is more to do at once, UINT64_MAX
+ * if nothing is due before wake_kswapd() is called or I/O ends.
+ * Context: takes sys->lock, drops it over machine and device ops. Any thread.
+ */
+uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pages)
+{
+	bool is_more = false;
+
+	sys_lock(sys);
+	if (now_ns > sys->now_ns)
+		sys->now_ns = now_ns;
+	swap_complete(sys);
+	if (!sys->frozen && budget_pages > 0)
+		is_more = kswapd_balance(sys, budget_pages);
+	update_list_counts(sys);
+	sys_unlock(sys);
+	return is_more ? 0 : UINT64_MAX;
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reclaim: the policy says which frames, this file makes them free.
+ *
+ * harvest() tells the policy which frames were used. A machine with accessed bits is asked; on
+ * one without, a translated page counts as used, and asking takes its translation away, so that
+ * the next use is a fault (Linux's own way on processors without the bit).
+ *
+ * evict() takes frames that were not used. What has a good copy in swap, or is lazily freed and
+ * clean, is freed at once; the rest gets a slot and is written, and its frame is free when the
+ * write ends. Frames of an mm that is write-locked are left alone.
+ *
+ * Both drop sys->lock for the machine and the devices. Meanwhile the frames are isolated, the
+ * mms they belong to are read-locked, and those whose translation changes are PG_locked.
+ */
+#include "base/assert.h"
+#include "mm/reclaim.h"
+#include "mm/slab.h"
+
+/* A pass over everything that frees nothing is repeated so often before the last word. */
+#define LAST_ROUNDS 3
+
+struct reclaim {
+	struct mm_system *sys;
+	struct mm *locked; /* write-locked by the caller, who reclaims from it; or NULL */
+	bool was_refused;  /* frames were passed over because somebody holds them */
+};
+
+/* One machine batch: neighbours of one mm. */
+struct idle_batch {
+	struct mm *mm;
+	struct machine_change changes[POLICY_BATCH];
+	struct page *pages[POLICY_BATCH];
+	unsigned int nr;
+};
+
+static bool lock_mm(struct reclaim *rc, struct mm *mm)
+{
+	if (mm == rc->locked || mm_reclaim_trylock(mm))
+		return true;
+	rc->was_refused = true;
+	return false;
+}
+
+static void unlock_mm(struct reclaim *rc, struct mm *mm)
+{
+	if (mm != rc->locked)
+		mm_read_unlock(mm);
+}
+
+/* By address, for the machine merges neighbours. At most POLICY_BATCH: insertion is fine. */
+static void idle_batch_add(struct idle_batch *b, struct page *page, pte_t pte)
+{
+	vaddr_t va = page->index << PAGE_SHIFT;
+	unsigned int at = b->nr++;
+
+	while (at > 0 && b->changes[at - 1].va > va) {
+		b->changes[at] = b->changes[at - 1];
+		b->pages[at] = b->pages[at - 1];
+		at--;
+	}
+	b->changes[at] = (struct machine_change){
+		.va = va, .old_pte = pte, .new_pte = pte_make(pte_pfn(pte), PTE_IDLE)};
+	b->pages[at] = page;
+	page->flags |= PG_locked;
+}
+
+/* Takes the translations away. What the machine could not do stays PRESENT. Unlocks. */
+static void idle_batch_run(struct idle_batch *b)
+{
+	struct machine_batch batch = {.changes = b->changes, .nr = b->nr};
+	struct mm_system *sys;
+
+	if (b->nr == 0)
+		return;
+	sys = b->mm->sys;
+	if (mm_machine_apply(b->mm, &batch) == 0)
+		batch.nr_done = b->nr;
+	for (unsigned int i = 0; i < b->nr; i++) {
+		struct page *page = b->pages[i];
+
+		page->flags &= ~(uint32_t)PG_locked;
+		if (i >= batch.nr_done)
+			continue;
+		pte_set(b->mm, anon_page_pte(page), b->changes[i].new_pte);
+		if (b->changes[i].old_pte & PTE_DIRTY)
+			anon_page_mark_dirty(sys, page);
+	}
+	sys_wake(sys);
+	b->nr = 0;
+}
+
+/*
+ * Takes away the translations of those of the pages that have one, an mm at a time. The flag of
+ * each page that had one is set in ret_had. Unlocks.
+ */
+static void idle_pages(struct reclaim *rc, struct page **pages, unsigned int nr, bool *ret_had)
+{
+	struct idle_batch b = {.nr = 0};
+
+	for (unsigned int i = 0; i < nr; i++) {
+		struct mm *mm = pages[i]->mm;
+
+		if (!mm || ret_had[i] || anon_page_is_busy(pages[i]) || !lock_mm(rc, mm))
+			continue;
+		b.mm = mm;
+		for (unsigned int j = i; j < nr; j++) {
+			pte_t *pte;
+
+			if (pages[j]->mm != mm || anon_page_is_busy(pages[j]))
+				continue;
+			pte = anon_page_pte(pages[j]);
+			if (!pte_is_present(*pte))
+				continue;
+			ret_had[j] = true;
+			idle_batch_add(&b, pages[j], *pte);
+		}
+		idle_batch_run(&b);
+		unlock_mm(rc, mm);
+	}
+}
+
+static void seen_accessed(void *arg, vaddr_t va, pte_t bits)
+{
+	(void)va;
+	(void)bits;
+	*(bool *)arg = true;
+}
+
+/* A machine that sets accessed bits is asked page by page. Unlocks. */
+static void harvest_bits(struct reclaim *rc, struct page *page, bool *ret_young)
+{
+	struct machine *m = rc->sys->machine;
+	struct mm *mm = page->mm;
+	vaddr_t va = page->index << PAGE_SHIFT;
+
+	if (!mm || anon_page_is_busy(page) || !lock_mm(rc, mm))
+		return;
+	sys_unlock(rc->sys);
+	m->ops->harvest(m, mm->space, va, va + PAGE_SIZE, seen_accessed, ret_young);
+	sys_lock(rc->sys);
+	unlock_mm(rc, mm);
+}
+
+static void harvest(void *arg, struct page **pages, unsigned int nr, bool *ret_young)
+{
+	struct reclaim *rc = arg;
+	bool has_bits = (rc->sys->machine->ops->caps & MACHINE_SETS_ACCESSED) != 0;
+
+	for (unsigned int i = 0; i < nr; i++)
+		ret_young[i] = false;
+	if (!has_bits) {
+		idle_pages(rc, pages, nr, ret_young);
+		return;
+	}
+	for (unsigned int i = 0; i < nr; i++)
+		harvest_bits(rc, pages[i], &ret_young[i]);
+}
+
+/* Its slot may be kept with a fork's other half: then it is not ours to write. */
+static bool slot_for_write(struct mm_system *sys, struct page *page)
+{
+	swp_entry_t entry;
+
+	if (page_has(page, PG_swapcache)) {
+		if (swap_slot_is_writable(sys, page->swap))
+			return true;
+		swap_cache_del(sys, page);
+	}
+	if (swap_slot_alloc(sys, &entry))
+		return false;
+	swap_cache_add(sys, page, entry);
+	return true;
+}
+
+static void page_gone(struct mm_system *sys, struct page *page)
+{
+	page->flags &= ~(uint32_t)PG_isolated;
+	anon_page_put(sys, page);
+}
+
+/* What can be decided without I/O. True if decided. */
+static bool evict_at_once(struct reclaim *rc, struct page *page,
+			  enum policy_verdict *ret_verdict)
+{
+	struct mm_system *sys = rc->sys;
+	pte_t *pte;
+
+	*ret_verdict = POLICY_KEEP;
+	if (anon_page_is_busy(page))
+		return true;
+	if (!page->mm) {
+		*ret_verdict = POLICY_GONE; /* dead, or only in the swap cache, and clean */
+		page_gone(sys, page);
+		return true;
+	}
+	pte = anon_page_pte(page);
+	if (pte_is_present(*pte))
+		return true; /* used again */
+	if (page->mm->users < 0 && page->mm != rc->locked) {
+		rc->was_refused = true;
+		return true;
+	}
+	if (page_has(page, PG_dirty))
+		return false;
+	if (page_has(page, PG_lazyfree)) {
+		struct mm *mm = page->mm;
+
+		*ret_verdict = POLICY_GONE;
+		STAT(sys, pglazyfreed, 1);
+		pte_set(mm, pte, 0);
+		page->flags &= ~(uint32_t)PG_isolated;
+		anon_page_zap(mm, page);
+		return true;
+	}
+	MM_ASSERT(page_has(page, PG_swapcache));
+	*ret_verdict = POLICY_GONE;
+	anon_page_to_swap(page, pte);
+	page_gone(sys, page);
+	return true;
+}
+
+/**
+ * reclaim_evict() - free isolated frames, or start to.
+ * @locked: an mm that the caller has write-locked, or NULL.
+ * @pages: isolated, at most POLICY_BATCH.
+ *
+ * Return: how many frames are free or will be when their write ends.
+ * Context: sys->lock held, dropped and retaken.
+ */
+unsigned int reclaim_evict(struct mm_system *sys, struct mm *locked, struct page **pages,
+			   unsigned int nr, enum policy_verdict *ret_verdicts)
+{
+	struct reclaim rc = {.sys = sys, .locked = locked};
+	struct page *writes[POLICY_BATCH];
+	bool had[POLICY_BATCH] = {false};
+	unsigned int nr_writes = 0, gone = 0;
+
+	if (sys->machine->ops->caps & MACHINE_SETS_ACCESSED)
+		idle_pages(&rc, pages, nr, had); /* not accessed, but still translated */
+	for (unsigned int i = 0; i < nr; i++) {
+		if (!evict_at_once(&rc, pages[i], &ret_verdicts[i])) {
+			ret_verdicts[i] = POLICY_ACTIVATE;
+			if (slot_for_write(sys, pages[i])) {
+				ret_verdicts[i] = POLICY_GONE;
+				pages[i]->flags &= ~(uint32_t)PG_isolated;
+				writes[nr_writes++] = pages[i];
+			}
+		}
+		gone += ret_verdicts[i] == POLICY_GONE;
+	}
+	if (nr_writes > 0)
+		swap_write_pages(sys, writes, nr_writes);
+	return gone;
+}
+
+static void evict(void *arg, struct page **pages, unsigned int nr,
+		  enum policy_verdict *ret_verdicts)
+{
+	struct reclaim *rc = arg;
+
+	reclaim_evict(rc->sys, rc->locked, pages, nr, ret_verdicts);
+}
+
+static void count_scan(struct mm_system *sys, const struct policy_scan *scan, bool is_kswapd)
+{
+	STAT(sys, pgscan_kswapd, is_kswapd ? scan->nr_scanned : 0);
+	STAT(sys, pgsteal_kswapd, is_kswapd ? scan->nr_gone : 0);
+	STAT(sys, pgscan_direct, is_kswapd ? 0 : scan->nr_scanned);
+	STAT(sys, pgsteal_direct, is_kswapd ? 0 : scan->nr_gone);
+	STAT(sys, pgactivate, scan->nr_activated);
+	STAT(sys, pgdeactivate, scan->nr_deactivated);
+	STAT(sys, pgrefill, scan->nr_refill);
+	STAT(sys, pgrotated, scan->nr_rotated);
+}
+
+static unsigned int reclaim_scan(struct reclaim *rc, unsigned int nr, unsigned int priority,
+				 bool is_kswapd)
+{
+	struct mm_system *sys = rc->sys;
+	struct policy_scan scan = {
+		.priority = priority,
+		.nr_reclaim = nr,
+		.swappiness = sys->cfg.swappiness,
+		/* Clean pages go without a slot, so anonymous lists are scanned in any case
+		 * while swap holds anything. */
+		.may_swap =
+			swap_has_space(sys) || sys->vmstat[MM_VMSTAT_nr_swapcached] > 0 ||
+			sys->vmstat[MM_VMSTAT_pglazyfree] > sys->vmstat[MM_VMSTAT_pglazyfreed],
+		.arg = rc,
+		.harvest = harvest,
+		.evict = evict,
+	};
+	unsigned int slabs = 0;
+
+	sys->policy_ops->shrink(sys->policy, &scan);
+	if (priority < POLICY_PRIORITY_MAX - 2)
+		slabs = slab_shrink(sys);
+	count_scan(sys, &scan, is_kswapd);
+	return scan.nr_gone + slabs;
+}
+
+/**
+ * reclaim_pages() - one pass at one priority.
+ * @nr: stop when so many frames are gone.
+ * @priority: POLICY_PRIORITY_MAX..0: the part of each list that is looked at is its size >>
+ * this.
+ *
+ * Return: frames freed or on their way.
+ * Context: sys->lock held, dropped and retaken.
+ */
+unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int priority,
+			   bool is_kswapd)
+{
+	struct reclaim rc = {.sys = sys};
+
+	return reclaim_scan(&rc, nr, priority, is_kswapd);
+}
+
+static bool has_free_frames(const struct mm_system *sys)
+{
+	for (unsigned int i = 0; i < sys->nr_zones; i++)
+		if (zone_watermark_ok(&sys->zones[i], 0, sys->zones[i].watermark[WMARK_MIN]))
+			return true;
+	return false;
+}
+
+/**
+ * reclaim_direct() - somebody needs a frame and there is none above the min watermark.
+ *
+ * As Linux's try_to_free_pages(): priority by priority, until a batch is gone.
+ *
+ * Return: enum reclaim_result. RECLAIM_NOTHING means that nothing is in flight either.
+ * Context: sys->lock held, dropped and retaken.
+ */
+enum reclaim_result reclaim_direct(struct mm_system *sys)
+{
+	struct reclaim rc = {.sys = sys};
+	unsigned int gone = 0;
+
+	STAT(sys, allocstall, 1);
+	swap_complete(sys);
+	pcp_drain(sys);
+	for (int priority = POLICY_PRIORITY_MAX; priority > -LAST_ROUNDS; priority--) {
+		if (has_free_frames(sys))
+			return RECLAIM_FREED;
+		if (priority == 0)
+			swap_look_again(sys);
+		if (priority <= 0 && sys->nr_reclaiming > 0)
+			break;
+		gone += reclaim_scan(&rc, POLICY_BATCH, priority < 0 ? 0 : (unsigned)priority,
+				     false);
+		if (gone >= POLICY_BATCH)
+			break;
+	}
+	swap_complete(sys);
+	if (has_free_frames(sys))
+		return RECLAIM_FREED;
+	if (gone > 0 || sys->nr_io > 0)
+		return RECLAIM_WAIT;
+	return rc.was_refused ? RECLAIM_WAIT : RECLAIM_NOTHING;
+}
+
+int mm_reclaim_for_kernel(struct mm_system *sys)
+{
+	switch (reclaim_direct(sys)) {
+	case RECLAIM_FREED:
+		return -EAGAIN;
+	case RECLAIM_WAIT:
+		sys->has_waiters = true;
+		return -EAGAIN;
+	default:
+		return -ENOMEM;
+	}
+}
