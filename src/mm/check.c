@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_check(): every invariant of the manager, module by module, then those between modules:
+ *  1. An anonymous page is named by one resident entry if page->mm is set, by none if not; it
+ * is that entry which page->mm and page->index say.
+ *  2. page->refs is the number of its names: entry, swap cache, I/O in flight.
+ *  3. A slot's count is the number of swap entries that name it.
+ *  4. A page that is on no list and not isolated has I/O in flight or is being made
+ * (PG_locked).
+ *  5. The counters of mms and the present values of vmstat are the true numbers.
+ */
+#include "base/assert.h"
+#include "mm/reclaim.h"
+#include "mm/slab.h"
+#include "mm/vma.h"
+
+struct census {
+	uint64_t nr_anon, nr_swapcached, nr_writeback, nr_touched;
+};
+
+static int check_frame(const struct mm_system *sys, pfn_t pfn, struct census *census)
+{
+	const struct page *page = page_of(sys, pfn);
+	uint32_t names;
+
+	if (!page_has(page, PG_anon))
+		return 0;
+	names = (page->mm != NULL) + page_has(page, PG_swapcache);
+	if (!sys->nr_io)
+		CHECK(page->refs == names && !page_has(page, PG_writeback)); /* 2 */
+	CHECK(page->refs >= names && page->refs <= names + 1);		     /* 2 */
+	CHECK(names > 0 || page_has(page, PG_dead));
+	CHECK(page_has(page, PG_lru | PG_isolated | PG_locked | PG_writeback)); /* 4 */
+	CHECK(!(page_has(page, PG_lru) && page_has(page, PG_isolated)));
+	CHECK(page_has(page, PG_dirty | PG_swapcache | PG_lazyfree | PG_dead));
+	census->nr_anon += page->mm != NULL;
+	census->nr_swapcached += page_has(page, PG_swapcache);
+	census->nr_writeback += page_has(page, PG_writeback);
+	return 0;
+}
+
+static int check_entry(struct mm *mm, vaddr_t va, pte_t pte, uint64_t *nr_resident,
+		       uint64_t *nr_swapped)
+{
+	struct mm_system *sys = mm->sys;
+	const struct page *page;
+
+	if (pte_is_swap(pte)) {
+		CHECK(swp_type(pte) < sys->nr_swap_areas);
+		CHECK(swap_entry_count(sys, pte) == 1); /* 3 */
+		(*nr_swapped)++;
+		return 0;
+	}
+	CHECK(pte_pfn(pte) < sys->nr_frames);
+	page = page_of(sys, pte_pfn(pte));
+	CHECK(page_has(page, PG_anon) && page->mm == mm &&
+	      page->index == va >> PAGE_SHIFT); /* 1 */
+	CHECK(!(pte_is_present(pte) && page_has(page, PG_writeback)));
+	(*nr_resident)++;
+	return 0;
+}
+
+static int check_mm(struct mm *mm, struct census *census)
+{
+	uint64_t nr_resident = 0, nr_swapped = 0;
+	pte_t *pte;
+
+	CHECK(vma_check(mm) == 0);
+	CHECK(pgtable_check(mm) == 0);
+	for (vaddr_t va = mm->window_start; (pte = pgtable_next(mm, &va, mm->window_end));
+	     va += PAGE_SIZE) {
+		CHECK(vma_find(mm, va) != NULL);
+		CHECK(check_entry(mm, va, *pte, &nr_resident, &nr_swapped) == 0);
+	}
+	CHECK(mm->nr_resident == nr_resident && mm->nr_swapped == nr_swapped); /* 5 */
+	census->nr_touched += nr_resident + nr_swapped;
+	return 0;
+}
+
+static int check_swap_counts(struct mm_system *sys)
+{
+	uint64_t named = 0, counted = 0;
+	struct mm *mm;
+
+	list_for_each_entry (mm, &sys->mms, node)
+		named += mm->nr_swapped;
+	for (unsigned int t = 0; t < sys->nr_swap_areas; t++)
+		for (uint64_t s = 1; s < sys->swap_areas[t]->dev->nr_slots; s++)
+			counted += swap_entry_count(sys, swp_entry(t, s));
+	CHECK(named == counted); /* 3 */
+	return 0;
+}
+
+static int check_all(struct mm_system *sys)
+{
+	struct census census = {0};
+	uint64_t nr_anon = 0;
+	struct mm *mm;
+
+	CHECK(zone_check(sys) == 0);
+	CHECK(slab_check(sys) == 0);
+	CHECK(swap_check(sys) == 0);
+	CHECK(sys->policy_ops->check(sys->policy) == 0);
+	for (pfn_t pfn = 0; pfn < sys->nr_frames; pfn++)
+		CHECK(check_frame(sys, pfn, &census) == 0);
+	list_for_each_entry (mm, &sys->mms, node) {
+		CHECK(check_mm(mm, &census) == 0);
+		nr_anon += mm->nr_resident;
+	}
+	CHECK(check_swap_counts(sys) == 0);
+	CHECK(census.nr_anon == nr_anon);				     /* 1, 5 */
+	CHECK(census.nr_anon == sys->vmstat[MM_VMSTAT_nr_anon_pages]);	     /* 5 */
+	CHECK(census.nr_swapcached == sys->vmstat[MM_VMSTAT_nr_swapcached]); /* 5 */
+	CHECK(census.nr_writeback == sys->vmstat[MM_VMSTAT_nr_writeback]);   /* 5 */
+	CHECK(census.nr_writeback == sys->nr_reclaiming);		     /* 5 */
+	CHECK(census.nr_touched == sys->nr_touched);			     /* 5 */
+	return 0;
+}
+
+/**
+ * mm_check() - walk every invariant of the system.
+ *
+ * Return: 0, or -EUCLEAN after a line on the log for each level that found it broken.
+ * Context: takes sys->lock for the whole walk. Other threads may run; what they have under way
+ * (PG_locked, isolated) is a legal state.
+ */
+int mm_check(struct mm_system *sys)
+{
+	int err;
+
+	sys_lock(sys);
+	err = check_all(sys);
+	sys_unlock(sys);
+	return err;
+}

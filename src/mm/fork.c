@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * When the process that holds the manager forks.
+ *
+ * The manager lies in memory that fork copies, so the child has it whole: tables, lists, and
+ * the content of every frame that is not mapped. What fork does not copy are translations (the
+ * machine's window is not inherited) and I/O in flight. So before the fork all I/O ends and
+ * every page goes back to its frame; after it each side goes on with its own copy. Slots that
+ * were in use are now named by two managers: both seal their clusters, and read them only.
+ */
+#include "base/assert.h"
+#include "mm/reclaim.h"
+
+/**
+ * mm_fork_prepare() - bring the system to rest, with every page in its frame.
+ * @mm: the one address space of the process.
+ *
+ * From the first call on, faults answer RETRY. When it returns 0 the mm is write-locked and
+ * nothing is in flight; the process may fork, then mm_fork_parent() and mm_fork_child() go on.
+ * To give up, call mm_fork_parent() whatever it returned.
+ *
+ * Return: 0; -EAGAIN: call again after mm_config.wake or when I/O ends; -EBUSY: the kernel
+ * holds a page, for how long is not known. Context: takes sys->lock.
+ */
+int mm_fork_prepare(struct mm *mm)
+{
+	struct mm_system *sys = mm->sys;
+	int err = -EAGAIN;
+
+	sys_lock(sys);
+	sys->frozen = true;
+	swap_complete(sys);
+	if (sys->nr_io > 0 || !mm_write_trylock(mm)) {
+		sys->has_waiters = true;
+		goto unlock;
+	}
+	err = mm_idle_range(mm, mm->window_start, mm->window_end);
+	if (err)
+		mm_write_unlock(mm);
+unlock:
+	sys_unlock(sys);
+	return err;
+}
+
+static void thaw(struct mm *mm)
+{
+	struct mm_system *sys = mm->sys;
+
+	sys->frozen = false;
+	if (mm->users < 0)
+		mm_write_unlock(mm);
+	sys->has_waiters = true;
+	sys_wake(sys);
+}
+
+/**
+ * mm_fork_parent() - go on after the fork, or after giving it up.
+ * @did_fork: there is a child that has the same slots.
+ *
+ * Context: takes sys->lock.
+ */
+void mm_fork_parent(struct mm *mm, bool did_fork)
+{
+	sys_lock(mm->sys);
+	if (did_fork)
+		swap_seal_clusters(mm->sys);
+	thaw(mm);
+	sys_unlock(mm->sys);
+}
+
+/**
+ * mm_fork_child() - go on in the child, on its own copy.
+ * @vmstat: where the child's counters go, NR_MM_VMSTAT of them; present values are carried
+ * over, events start at 0. NULL: inside the system.
+ *
+ * The machine has its window again, and the devices are open again. Return: 0, or -errno of the
+ * machine's region(); then the address space is not whole and the child must not go on.
+ * Context: takes sys->lock; no other thread exists yet.
+ */
+int mm_fork_child(struct mm *mm, uint64_t *vmstat)
+{
+	struct mm_system *sys = mm->sys;
+	const uint64_t *old = sys->vmstat;
+	int err;
+
+	sys_lock(sys);
+	if (!vmstat)
+		vmstat = sys->vmstat_own;
+	for (unsigned int i = 0; i < NR_MM_VMSTAT; i++)
+		vmstat[i] = i <= MM_VMSTAT_nr_touched_peak ? old[i] : 0;
+	sys->vmstat = vmstat;
+	swap_seal_clusters(sys);
+	err = mm_replay_regions(mm);
+	if (!err)
+		thaw(mm);
+	sys_unlock(sys);
+	return err;
+}
