@@ -1,13 +1,16 @@
 # The door. What is behind it: Meson, ninja, and scripts/.
 PREFIX ?= /usr/local
 
-.PHONY: all setup check tidy format install clean
+.PHONY: all setup demo check tidy format install clean
 
 all: setup
 	@scripts/build build
 
 setup:
 	@scripts/setup
+
+demo: all
+	@scripts/demo
 
 check: setup
 	@scripts/check
