@@ -18,9 +18,12 @@ void base_check_failed(const char *what, const char *file, int line);
 			base_assert_failed(#cond, __FILE__, __LINE__); \
 	} while (0)
 
+/* MM_DEBUG: for what debug builds do besides asserting, where #ifdef is out of place. */
 #ifdef RATION_DEBUG
+#define MM_DEBUG	      1
 #define MM_DEBUG_ASSERT(cond) MM_ASSERT(cond)
 #else
+#define MM_DEBUG 0
 #define MM_DEBUG_ASSERT(cond)       \
 	do {                        \
 		(void)sizeof(cond); \

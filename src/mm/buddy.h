@@ -14,6 +14,13 @@ pfn_t buddy_take(struct mm_system *sys, struct zone *zone, unsigned int order);
 void buddy_take_bulk(struct mm_system *sys, struct zone *zone, uint32_t nr,
 		     struct page_list *list);
 void buddy_give(struct mm_system *sys, struct zone *zone, pfn_t pfn, unsigned int order);
+int page_alloc_uncounted(struct mm_system *sys, unsigned int order, enum gfp gfp,
+			 struct page **ret_page);
+
+static inline bool alloc_fails_for_test(struct mm_system *sys)
+{
+	return __builtin_expect(sys->fail_alloc != 0, 0) && --sys->fail_alloc == 0;
+}
 
 /* CPUs that have a list in each zone. */
 static inline unsigned int zone_nr_pcps(const struct mm_system *sys)

@@ -127,9 +127,20 @@ static pfn_t take_from_zones(struct mm_system *sys, unsigned int order, enum gfp
 	return PFN_NONE;
 }
 
-static bool fails_for_test(struct mm_system *sys)
+/* page_alloc(), but never failed by a test: what calls it has been counted itself. */
+int page_alloc_uncounted(struct mm_system *sys, unsigned int order, enum gfp gfp,
+			 struct page **ret_page)
 {
-	return sys->fail_page_alloc != 0 && --sys->fail_page_alloc == 0;
+	pfn_t pfn = take_from_zones(sys, order, gfp);
+
+	if (pfn == PFN_NONE && (order > 0 || gfp == GFP_RECLAIM)) {
+		pcp_drain(sys);
+		pfn = take_from_zones(sys, order, gfp);
+	}
+	if (pfn == PFN_NONE)
+		return -ENOMEM;
+	*ret_page = page_prepare(sys, pfn, order);
+	return 0;
 }
 
 /**
@@ -148,20 +159,10 @@ static bool fails_for_test(struct mm_system *sys)
  */
 int page_alloc(struct mm_system *sys, unsigned int order, enum gfp gfp, struct page **ret_page)
 {
-	pfn_t pfn;
-
 	MM_ASSERT(order <= BUDDY_ORDER_MAX);
-	if (fails_for_test(sys))
+	if (alloc_fails_for_test(sys))
 		return -ENOMEM;
-	pfn = take_from_zones(sys, order, gfp);
-	if (pfn == PFN_NONE && (order > 0 || gfp == GFP_RECLAIM)) {
-		pcp_drain(sys);
-		pfn = take_from_zones(sys, order, gfp);
-	}
-	if (pfn == PFN_NONE)
-		return -ENOMEM;
-	*ret_page = page_prepare(sys, pfn, order);
-	return 0;
+	return page_alloc_uncounted(sys, order, gfp, ret_page);
 }
 
 /**

@@ -75,8 +75,8 @@ struct mm_system {
 	uint64_t nr_touched;	/* pages of programs that have content: resident or in a slot */
 	uint64_t nr_io;		/* frames with I/O in flight */
 	uint64_t nr_reclaiming; /* frames that will be free when their I/O ends */
-	uint64_t
-		fail_page_alloc; /* tests: the nth page_alloc() from here fails; 0: none does */
+	/* Tests: the nth allocation of frames or of an object from here fails; 0: none does. */
+	uint64_t fail_alloc;
 
 	uint64_t *vmstat;
 	uint64_t vmstat_own[NR_MM_VMSTAT];

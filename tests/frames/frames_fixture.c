@@ -49,12 +49,16 @@ struct frames *frames_create(const struct frames_config *cfg)
 	sys->cfg.arg = f;
 	mm_lock_init(&sys->lock, LOCK_RANK_SYSTEM);
 	init_zones(f, cfg);
+	if (cfg->has_slabs)
+		assert_int_equal(slab_init(sys), 0);
 	assert_int_equal(zone_check(sys), 0);
 	return f;
 }
 
 void frames_destroy(struct frames *f)
 {
+	if (f->sys.slab)
+		assert_int_equal(slab_check(&f->sys), 0);
 	assert_int_equal(zone_check(&f->sys), 0);
 	for (unsigned int i = 0; i < MM_ZONES_MAX; i++)
 		free(f->pcps[i]);

@@ -6,6 +6,7 @@
 #ifndef FRAMES_FIXTURE_H
 #define FRAMES_FIXTURE_H
 
+#include "mm/slab.h"
 #include "mm/system.h"
 #include "mm/zone.h"
 #include "support/rng.h"
@@ -18,6 +19,7 @@ struct frames_config {
 	pfn_t nr_reserved;	       /* of the first zone: not given to the buddy system */
 	uint32_t nr_cpus;	       /* 0: no per-CPU lists */
 	uint64_t min_free_kbytes;      /* 0: watermarks stay 0 */
+	bool has_slabs;		       /* slab_init() */
 };
 
 struct frames {

@@ -327,7 +327,7 @@ static void the_nth_allocation_fails_for_tests(void **state)
 	struct page *page;
 
 	(void)state;
-	f->sys.fail_page_alloc = 3;
+	f->sys.fail_alloc = 3;
 	take_one(f);
 	take_one(f);
 	assert_int_equal(page_alloc(&f->sys, 0, GFP_RECLAIM, &page), -ENOMEM);

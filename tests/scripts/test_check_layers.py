@@ -9,6 +9,9 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
+import cases
+
 SCRIPT = pathlib.Path(__file__).parent.parent.parent / "scripts" / "check-layers"
 BODY = "int f(void)\n{\n%s\treturn 0;\n}\n"
 
@@ -135,4 +138,4 @@ class CheckLayers(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    cases.main()

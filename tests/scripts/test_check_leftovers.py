@@ -8,6 +8,9 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
+import cases
+
 SCRIPT = pathlib.Path(__file__).parent.parent.parent / "scripts" / "check-leftovers"
 
 
@@ -54,4 +57,4 @@ class CheckLeftovers(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    cases.main()

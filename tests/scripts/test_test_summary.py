@@ -8,6 +8,9 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
+import cases
+
 SCRIPT = pathlib.Path(__file__).parent.parent.parent / "scripts" / "test-summary"
 
 CMOCKA = """[==========] Running 4 test(s).
@@ -63,4 +66,4 @@ class TestSummary(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    cases.main()
