@@ -3,6 +3,9 @@
  * Virtual memory areas: disjoint ranges [start, end) of one address space, each with one
  * protection, in a balanced tree by address. Neighbours that are alike are one area.
  *
+ * A change has two steps. vma_reserve() takes the areas that cutting may need, and may fail;
+ * everything else cannot.
+ *
  * Context for all: mm_system.lock held; the tree changes only with the mm write-locked.
  */
 #ifndef MM_VMA_H
@@ -19,16 +22,26 @@ enum vma_flags {
 	VMA_EXEC = 1 << 2,
 	VMA_NORESERVE = 1 << 3,
 	VMA_FOREIGN = 1 << 4,	/* somebody else maps it; the manager only keeps its place */
-	VMA_HEAP = 1 << 5,	/* grown by brk */
 	VMA_SEQ_READ = 1 << 6,	/* MADV_SEQUENTIAL */
 	VMA_RAND_READ = 1 << 7, /* MADV_RANDOM: no readahead */
 };
 
+#define VMA_PROT (VMA_READ | VMA_WRITE | VMA_EXEC) /* the values of MM_PROT_* */
+
+#define VMA_COUNT_MAX 65530 /* Linux's vm.max_map_count */
+
 struct vma {
 	struct rb_node node;
 	vaddr_t start, end;
-	uint64_t max_gap; /* bytes: the largest hole before a VMA in this subtree */
+	uint64_t gap;	  /* bytes: the hole before it, down to its neighbour or the window */
+	uint64_t max_gap; /* bytes: the largest gap in its subtree */
 	uint32_t flags;	  /* enum vma_flags */
+};
+
+/* Areas that were taken from the cache but are in no tree yet. */
+struct vma_reserve {
+	struct vma *vmas[8];
+	unsigned int nr;
 };
 
 void vma_tree_init(struct mm *mm);
@@ -36,5 +49,18 @@ struct vma *vma_find(struct mm *mm, vaddr_t addr);	 /* the area that holds addr,
 struct vma *vma_find_first(struct mm *mm, vaddr_t addr); /* the first that ends after addr */
 struct vma *vma_next(struct vma *vma);
 int vma_check(struct mm *mm);
+
+bool vma_range_is_free(struct mm *mm, vaddr_t start, vaddr_t end);
+bool vma_is_cut_by(struct mm *mm, vaddr_t at);
+int vma_find_gap(struct mm *mm, uint64_t len, vaddr_t *ret_addr);
+
+int vma_reserve(struct mm *mm, struct vma_reserve *reserve, unsigned int nr);
+void vma_unreserve(struct mm *mm, struct vma_reserve *reserve);
+void vma_cut(struct mm *mm, vaddr_t at, struct vma_reserve *reserve);
+struct vma *vma_add(struct mm *mm, vaddr_t start, vaddr_t end, uint32_t flags,
+		    struct vma_reserve *reserve);
+void vma_remove(struct mm *mm, struct vma *vma);
+void vma_grow(struct mm *mm, struct vma *vma, vaddr_t end);
+struct vma *vma_merge(struct mm *mm, struct vma *vma);
 
 #endif
