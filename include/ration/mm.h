@@ -23,13 +23,21 @@ struct swapdev;
 #define MM_PROT_READ  0x1
 #define MM_PROT_WRITE 0x2
 #define MM_PROT_EXEC  0x4
+#define MM_PROT_SEM	  0x8 /* means nothing on x86 */
+#define MM_PROT_GROWSDOWN 0x01000000
+#define MM_PROT_GROWSUP	  0x02000000
 
 #define MM_MAP_SHARED	       0x01
 #define MM_MAP_PRIVATE	       0x02
+#define MM_MAP_TYPE	       0x0f
 #define MM_MAP_FIXED	       0x10
 #define MM_MAP_ANONYMOUS       0x20
+#define MM_MAP_32BIT	       0x40
+#define MM_MAP_GROWSDOWN       0x100
+#define MM_MAP_LOCKED	       0x2000
 #define MM_MAP_NORESERVE       0x4000
 #define MM_MAP_POPULATE	       0x8000
+#define MM_MAP_HUGETLB	       0x40000
 #define MM_MAP_FIXED_NOREPLACE 0x100000
 #define MM_MAP_FOREIGN	       0x40000000 /* ours: the range is taken, but not managed */
 
@@ -37,14 +45,23 @@ struct swapdev;
 #define MM_MREMAP_FIXED	    2
 #define MM_MREMAP_DONTUNMAP 4
 
-#define MM_MADV_NORMAL	   0
-#define MM_MADV_RANDOM	   1
-#define MM_MADV_SEQUENTIAL 2
-#define MM_MADV_WILLNEED   3
-#define MM_MADV_DONTNEED   4
-#define MM_MADV_FREE	   8
-#define MM_MADV_COLD	   20
-#define MM_MADV_PAGEOUT	   21
+#define MM_MADV_NORMAL		0
+#define MM_MADV_RANDOM		1
+#define MM_MADV_SEQUENTIAL	2
+#define MM_MADV_WILLNEED	3
+#define MM_MADV_DONTNEED	4
+#define MM_MADV_FREE		8
+#define MM_MADV_DOFORK		11
+#define MM_MADV_MERGEABLE	12
+#define MM_MADV_UNMERGEABLE	13
+#define MM_MADV_HUGEPAGE	14
+#define MM_MADV_NOHUGEPAGE	15
+#define MM_MADV_DONTDUMP	16
+#define MM_MADV_DODUMP		17
+#define MM_MADV_KEEPONFORK	19
+#define MM_MADV_COLD		20
+#define MM_MADV_PAGEOUT		21
+#define MM_MADV_DONTNEED_LOCKED 24
 
 /* What an access did, for mm_fault(). */
 #define MM_ACCESS_READ	0x0
@@ -154,6 +171,15 @@ int mm_remap(struct mm *mm, vaddr_t addr, uint64_t old_len, uint64_t new_len, in
 	     vaddr_t new_addr, vaddr_t *ret_addr);
 int mm_advise(struct mm *mm, vaddr_t addr, uint64_t len, int advice);
 int mm_brk(struct mm *mm, vaddr_t brk, vaddr_t *ret_brk);
+
+/* A range that mm_map() or mm_brk() made, as far as neighbours are alike. */
+struct mm_area {
+	vaddr_t start, end;
+	int prot;	 /* MM_PROT_* */
+	bool is_foreign; /* MM_MAP_FOREIGN */
+};
+
+int mm_query(struct mm *mm, vaddr_t addr, struct mm_area *ret_area);
 
 enum mm_fault_result mm_fault(struct mm *mm, vaddr_t addr, unsigned int access);
 uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pages);

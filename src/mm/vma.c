@@ -187,10 +187,25 @@ void vma_remove(struct mm *mm, struct vma *vma)
 	kmem_cache_free(mm->sys, mm->sys->vma_cache, vma);
 }
 
+static struct vma *reserve_take(struct vma_reserve *reserve)
+{
+	struct vma *vma = vma_of(reserve->first);
+
+	MM_ASSERT(vma);
+	reserve->first = vma->node.parent;
+	reserve->nr--;
+	return vma;
+}
+
+static void reserve_shrink(struct mm *mm, struct vma_reserve *reserve, unsigned int nr)
+{
+	while (reserve->nr > nr)
+		kmem_cache_free(mm->sys, mm->sys->vma_cache, reserve_take(reserve));
+}
+
 /**
  * vma_reserve() - take areas from the cache for changes to come.
  * @reserve: zeroed, or with what it has; holds at least @nr afterwards.
- * @nr: 0..8.
  *
  * Return: 0, or -ENOMEM; @reserve then keeps what it had.
  * Context: sys->lock held.
@@ -199,25 +214,23 @@ int vma_reserve(struct mm *mm, struct vma_reserve *reserve, unsigned int nr)
 {
 	unsigned int had = reserve->nr;
 
-	MM_ASSERT(nr <= sizeof(reserve->vmas) / sizeof(reserve->vmas[0]));
 	while (reserve->nr < nr) {
 		struct vma *vma = kmem_cache_alloc(mm->sys, mm->sys->vma_cache);
 
-		if (!vma)
-			goto free_new;
-		reserve->vmas[reserve->nr++] = vma;
+		if (!vma) {
+			reserve_shrink(mm, reserve, had);
+			return -ENOMEM;
+		}
+		vma->node.parent = reserve->first;
+		reserve->first = &vma->node;
+		reserve->nr++;
 	}
 	return 0;
-free_new:
-	while (reserve->nr > had)
-		kmem_cache_free(mm->sys, mm->sys->vma_cache, reserve->vmas[--reserve->nr]);
-	return -ENOMEM;
 }
 
 void vma_unreserve(struct mm *mm, struct vma_reserve *reserve)
 {
-	while (reserve->nr > 0)
-		kmem_cache_free(mm->sys, mm->sys->vma_cache, reserve->vmas[--reserve->nr]);
+	reserve_shrink(mm, reserve, 0);
 }
 
 /**
@@ -236,8 +249,7 @@ void vma_cut(struct mm *mm, vaddr_t at, struct vma_reserve *reserve)
 
 	if (!vma || vma->start == at)
 		return;
-	MM_ASSERT(reserve->nr > 0);
-	tail = reserve->vmas[--reserve->nr];
+	tail = reserve_take(reserve);
 	*tail = (struct vma){.start = at, .end = vma->end, .flags = vma->flags};
 	mm->total_vm -= (vma->end - at) >> PAGE_SHIFT;
 	vma->end = at;
@@ -305,8 +317,7 @@ struct vma *vma_add(struct mm *mm, vaddr_t start, vaddr_t end, uint32_t flags,
 	struct vma *vma;
 
 	MM_ASSERT(start < end);
-	MM_ASSERT(reserve->nr > 0);
-	vma = reserve->vmas[--reserve->nr];
+	vma = reserve_take(reserve);
 	*vma = (struct vma){.start = start, .end = end, .flags = flags};
 	vma_insert(mm, vma);
 	return vma_merge(mm, vma);
@@ -338,7 +349,7 @@ static int check_area(struct mm *mm, struct vma *vma, const struct vma *prev)
  * vma_check() - invariants 1 to 5.
  *
  * Return: 0, or -EUCLEAN.
- * Context: sys->lock held, mm not write-locked: a writer may be between two steps.
+ * Context: sys->lock held. A writer may be under way: it changes the tree without a pause.
  */
 int vma_check(struct mm *mm)
 {

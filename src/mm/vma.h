@@ -22,8 +22,8 @@ enum vma_flags {
 	VMA_EXEC = 1 << 2,
 	VMA_NORESERVE = 1 << 3,
 	VMA_FOREIGN = 1 << 4,	/* somebody else maps it; the manager only keeps its place */
-	VMA_SEQ_READ = 1 << 6,	/* MADV_SEQUENTIAL */
-	VMA_RAND_READ = 1 << 7, /* MADV_RANDOM: no readahead */
+	VMA_SEQ_READ = 1 << 5,	/* MADV_SEQUENTIAL */
+	VMA_RAND_READ = 1 << 6, /* MADV_RANDOM: no readahead */
 };
 
 #define VMA_PROT (VMA_READ | VMA_WRITE | VMA_EXEC) /* the values of MM_PROT_* */
@@ -38,9 +38,9 @@ struct vma {
 	uint32_t flags;	  /* enum vma_flags */
 };
 
-/* Areas that were taken from the cache but are in no tree yet. */
+/* Areas that were taken from the cache but are in no tree yet, linked by node.parent. */
 struct vma_reserve {
-	struct vma *vmas[8];
+	struct rb_node *first;
 	unsigned int nr;
 };
 

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * madvise: what a program tells of a range (man 2 madvise). The pattern and its invariants are
+ * told in mmap.c.
+ *
+ * As in Linux holes do not stop the call: what is mapped is advised, and the answer is -ENOMEM.
+ */
+#include "mm/mmap.h"
+
+enum advice_kind {
+	ADVICE_UNKNOWN, /* must be 0 */
+	ADVICE_NOTHING, /* a hint that changes nothing here, or says what is so anyway */
+	ADVICE_FLAGS,	/* how the area is read */
+	ADVICE_ZAP,
+	ADVICE_PAGES,
+};
+
+struct advice {
+	enum advice_kind kind;
+	uint32_t vma_flags;
+	int (*pages)(struct mm *mm, vaddr_t start, vaddr_t end);
+};
+
+/*
+ * By number. Advice that promises what the manager does not keep (MADV_DONTFORK,
+ * MADV_WIPEONFORK, MADV_GUARD_INSTALL, MADV_POPULATE_*) is unknown: the program is told so.
+ */
+static const struct advice advice_table[] = {
+	[MM_MADV_NORMAL] = {.kind = ADVICE_FLAGS},
+	[MM_MADV_RANDOM] = {.kind = ADVICE_FLAGS, .vma_flags = VMA_RAND_READ},
+	[MM_MADV_SEQUENTIAL] = {.kind = ADVICE_FLAGS, .vma_flags = VMA_SEQ_READ},
+	[MM_MADV_WILLNEED] = {.kind = ADVICE_PAGES, .pages = anon_advise_willneed},
+	[MM_MADV_DONTNEED] = {.kind = ADVICE_ZAP},
+	[MM_MADV_FREE] = {.kind = ADVICE_PAGES, .pages = anon_advise_free},
+	[MM_MADV_DOFORK] = {.kind = ADVICE_NOTHING},
+	[MM_MADV_MERGEABLE] = {.kind = ADVICE_NOTHING},
+	[MM_MADV_UNMERGEABLE] = {.kind = ADVICE_NOTHING},
+	[MM_MADV_HUGEPAGE] = {.kind = ADVICE_NOTHING},
+	[MM_MADV_NOHUGEPAGE] = {.kind = ADVICE_NOTHING},
+	[MM_MADV_DONTDUMP] = {.kind = ADVICE_NOTHING},
+	[MM_MADV_DODUMP] = {.kind = ADVICE_NOTHING},
+	[MM_MADV_KEEPONFORK] = {.kind = ADVICE_NOTHING},
+	[MM_MADV_COLD] = {.kind = ADVICE_PAGES, .pages = anon_advise_cold},
+	[MM_MADV_PAGEOUT] = {.kind = ADVICE_PAGES, .pages = anon_advise_pageout},
+	[MM_MADV_DONTNEED_LOCKED] = {.kind = ADVICE_ZAP}, /* nothing is locked */
+};
+
+static const struct advice *advice_find(int advice)
+{
+	if (advice < 0 || (size_t)advice >= sizeof(advice_table) / sizeof(advice_table[0]))
+		return NULL;
+	if (advice_table[advice].kind == ADVICE_UNKNOWN)
+		return NULL;
+	return &advice_table[advice];
+}
+
+/* Return: the area that has the range now, through *vma. */
+static int advise_flags(struct mm *mm, struct vma **vma, struct mm_range range,
+			uint32_t vma_flags)
+{
+	uint32_t flags =
+		((*vma)->flags & ~(uint32_t)(VMA_SEQ_READ | VMA_RAND_READ)) | vma_flags;
+	struct vma_reserve reserve = {0};
+	unsigned int nr_cuts = mm_nr_cuts(mm, range);
+	int err;
+
+	if ((*vma)->flags == flags)
+		return 0;
+	if (mm->nr_vmas + nr_cuts > VMA_COUNT_MAX)
+		return -EAGAIN; /* Linux's answer to all lack of memory here */
+	err = mm_reserve(mm, &reserve, nr_cuts);
+	if (err)
+		return err;
+	vma_cut(mm, range.start, &reserve);
+	vma_cut(mm, range.end, &reserve);
+	*vma = vma_find(mm, range.start);
+	(*vma)->flags = flags;
+	*vma = vma_merge(mm, *vma);
+	return 0;
+}
+
+/* It is advice: pages that cannot be had just now are left out. */
+static int advise_pages(struct mm *mm, const struct advice *advice, struct mm_range range)
+{
+	int err = advice->pages(mm, range.start, range.end);
+
+	return err == -EAGAIN || err == -EBUSY || err == -ENOMEM ? 0 : err;
+}
+
+static int advise_area(struct mm *mm, struct vma **vma, struct mm_range range,
+		       const struct advice *advice)
+{
+	int err;
+
+	if ((*vma)->flags & VMA_FOREIGN)
+		return 0;
+	switch (advice->kind) {
+	case ADVICE_FLAGS:
+		return advise_flags(mm, vma, range, advice->vma_flags);
+	case ADVICE_ZAP:
+		err = mm_zap_range(mm, range);
+		pgtable_free_range(mm, range.start, range.end);
+		return err;
+	case ADVICE_PAGES:
+		return advise_pages(mm, advice, range);
+	default:
+		return 0;
+	}
+}
+
+static int advise_locked(struct mm *mm, struct mm_range range, const struct advice *advice)
+{
+	struct vma *vma = vma_find_first(mm, range.start);
+	vaddr_t at = range.start;
+	bool has_hole = false;
+	int err;
+
+	while (at < range.end) {
+		struct mm_range part;
+
+		if (!vma || vma->start >= range.end)
+			return -ENOMEM;
+		has_hole |= vma->start > at;
+		part = range_clip((struct mm_range){at, range.end}, vma);
+		err = advise_area(mm, &vma, part, advice);
+		if (err)
+			return err;
+		at = part.end;
+		if (vma->end <= at)
+			vma = vma_next(vma);
+	}
+	return has_hole ? -ENOMEM : 0;
+}
+
+/**
+ * mm_advise() - madvise(2).
+ * @addr: page aligned.
+ * @len: bytes; rounded up to pages.
+ * @advice: MM_MADV_*. Linux's other advice is -EINVAL.
+ *
+ * Foreign areas are left out: the caller advises the kernel of them.
+ *
+ * Return: 0; -EINVAL as Linux; -ENOMEM where the range has a hole (the rest is done), or no
+ * memory can be had for an area; -EAGAIN: the call is to be made again; the machine's -errno.
+ * Context: takes sys->lock and write-locks mm.
+ */
+int mm_advise(struct mm *mm, vaddr_t addr, uint64_t len, int advice)
+{
+	const struct advice *entry = advice_find(advice);
+	struct mm_range range = {.start = addr};
+	uint64_t aligned;
+	int err;
+
+	if (!entry || addr & ~PAGE_MASK)
+		return -EINVAL;
+	if (!checked_align_up(len, PAGE_SIZE, &aligned) ||
+	    !checked_add(addr, aligned, &range.end))
+		return -EINVAL;
+	if (aligned == 0)
+		return 0;
+	err = mm_write_begin(mm);
+	if (err)
+		return err;
+	return mm_write_end(mm, advise_locked(mm, range, entry));
+}

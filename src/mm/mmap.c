@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmap, munmap, brk: ranges come and go.
+ *
+ * Each call has the meaning and the errors of Linux's (man 2 mmap, munmap, brk), except where
+ * its description says so. All calls that change an address space follow one pattern:
+ *
+ *   check     the arguments, then what they meet in the tree;
+ *   prepare   take the areas and tables that the change needs. This may fail, and is undone;
+ *   machine   take translations away, then tell the machine where areas are. sys->lock is
+ *             dropped meanwhile; the mm is write-locked, so nothing else changes the tree or an
+ *             entry of the page tables;
+ *   commit    change the tree and the tables, in one go under sys->lock. This cannot fail.
+ *
+ * 1. Whoever takes sys->lock finds tree and tables consistent, also between a writer's steps.
+ * 2. -EAGAIN: the call may have taken translations away, but has changed no content, except
+ *    content that it was told to throw away: a machine may stop in the middle of that. The call
+ *    is then to be made again until it ends.
+ * 3. Before an area leaves the tree, none of its pages has an entry.
+ */
+#include "mm/mmap.h"
+
+#include "base/assert.h"
+
+/* Linux's TASK_SIZE: a page below the end of what four levels translate. */
+#define TASK_SIZE (PGTABLE_VA_MAX - PAGE_SIZE)
+
+/* Pages that leave the machine in one op: one leaf table's worth. */
+#define ZAP_BATCH PGTABLE_ENTRIES
+
+/* What the manager does not do; the caller asks the kernel for such memory. */
+#define MAP_UNSUPPORTED (MM_MAP_32BIT | MM_MAP_GROWSDOWN | MM_MAP_LOCKED | MM_MAP_HUGETLB)
+
+/* When an address space ends: how often a machine is asked before its pages are taken. */
+#define DESTROY_TRIES 100
+
+int mm_write_begin(struct mm *mm)
+{
+	sys_lock(mm->sys);
+	if (mm_write_trylock(mm))
+		return 0;
+	sys_unlock(mm->sys);
+	return -EAGAIN;
+}
+
+int mm_write_end(struct mm *mm, int err)
+{
+	struct mm_system *sys = mm->sys;
+
+	if (err == -EBUSY)
+		err = -EAGAIN;
+	if (err == -EAGAIN)
+		sys->has_waiters = true; /* nobody else will wake for the machine */
+	mm_write_unlock(mm);
+	if (err == MM_NO_FRAMES)
+		err = mm_reclaim_for_kernel(sys);
+	sys_unlock(sys);
+	return err;
+}
+
+bool mm_range_in_window(const struct mm *mm, vaddr_t start, uint64_t len)
+{
+	return len <= mm->window_end - mm->window_start && start >= mm->window_start &&
+	       start <= mm->window_end - len;
+}
+
+int mm_reserve(struct mm *mm, struct vma_reserve *reserve, unsigned int nr)
+{
+	return vma_reserve(mm, reserve, nr) ? MM_NO_FRAMES : 0;
+}
+
+unsigned int mm_nr_cuts(struct mm *mm, struct mm_range range)
+{
+	return (unsigned int)vma_is_cut_by(mm, range.start) +
+	       (unsigned int)vma_is_cut_by(mm, range.end);
+}
+
+/* Collects the translated pages from *va on; *va becomes where the next batch begins. */
+static void collect_present(struct mm *mm, vaddr_t *va, vaddr_t end,
+			    struct machine_batch *batch)
+{
+	pte_t *pte;
+
+	for (batch->nr = 0; batch->nr < ZAP_BATCH; *va += PAGE_SIZE) {
+		pte = pgtable_next(mm, va, end);
+		if (!pte) {
+			*va = end;
+			return;
+		}
+		if (pte_is_present(*pte))
+			batch->changes[batch->nr++] =
+				(struct machine_change){.va = *va, .old_pte = *pte};
+	}
+}
+
+/* Every entry becomes NONE. The machine holds no translation in the range. */
+static void zap_entries(struct mm *mm, struct mm_range range)
+{
+	pte_t *pte;
+
+	for (vaddr_t va = range.start; (pte = pgtable_next(mm, &va, range.end));
+	     va += PAGE_SIZE) {
+		pte_t old = *pte;
+
+		pte_set(mm, pte, 0);
+		if (pte_is_swap(old))
+			anon_swap_zap(mm, old);
+		else
+			anon_page_zap(mm, page_of(mm->sys, pte_pfn(old)));
+	}
+}
+
+/**
+ * mm_zap_range() - throw the content of a range away.
+ *
+ * Entries become NONE, frames and slots are freed now or when their I/O ends. Tables stay.
+ *
+ * Return: 0, or the machine's -errno; then a part at the front of the range may be done.
+ * Context: sys->lock held, dropped and retaken; mm write-locked.
+ */
+int mm_zap_range(struct mm *mm, struct mm_range range)
+{
+	struct machine_change changes[ZAP_BATCH];
+	struct machine_batch batch = {.changes = changes, .flags = MACHINE_DISCARD};
+	vaddr_t va = range.start;
+
+	while (range.start < range.end) {
+		int err;
+
+		collect_present(mm, &va, range.end, &batch);
+		err = mm_machine_apply(mm, &batch);
+		if (err) {
+			if (batch.nr_done > 0)
+				zap_entries(mm, (struct mm_range){range.start,
+								  changes[batch.nr_done].va});
+			return err;
+		}
+		zap_entries(mm, (struct mm_range){range.start, va});
+		range.start = va;
+	}
+	return 0;
+}
+
+/* Tells the machine, in as few ops as the foreign areas in the range allow. */
+void mm_region_unmap(struct mm *mm, struct mm_range range)
+{
+	struct vma *vma = vma_find_first(mm, range.start);
+
+	while (vma && vma->start < range.end) {
+		struct mm_range run = range_clip(range, vma);
+
+		if (vma->flags & VMA_FOREIGN) {
+			vma = vma_next(vma);
+			continue;
+		}
+		for (vma = vma_next(vma); vma && vma->start == run.end && run.end < range.end &&
+					  !(vma->flags & VMA_FOREIGN);
+		     vma = vma_next(vma))
+			run.end = min_u64(range.end, vma->end);
+		mm_machine_region(mm, run.start, run.end, MACHINE_REGION_UNMAP, MM_PROT_NONE);
+	}
+}
+
+/* @reserve has an area for each cut. The range has no entries any more. */
+void mm_remove_areas(struct mm *mm, struct mm_range range, struct vma_reserve *reserve)
+{
+	struct vma *vma, *next;
+
+	vma_cut(mm, range.start, reserve);
+	vma_cut(mm, range.end, reserve);
+	for (vma = vma_find_first(mm, range.start); vma && vma->start < range.end; vma = next) {
+		next = vma_next(vma);
+		vma_remove(mm, vma);
+	}
+}
+
+/**
+ * mm_unmap_range() - the range leaves the address space.
+ * @start: page aligned, in the window or not, as @end.
+ *
+ * Return: 0; -ENOMEM where there would be too many areas; MM_NO_FRAMES; the machine's -errno.
+ * Context: sys->lock held, dropped and retaken; mm write-locked.
+ */
+int mm_unmap_range(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	struct mm_range range = {max_u64(start, mm->window_start),
+				 min_u64(end, mm->window_end)};
+	struct vma_reserve reserve = {0};
+	struct vma *vma;
+	int err;
+
+	if (range.start >= range.end || vma_range_is_free(mm, range.start, range.end))
+		return 0;
+	vma = vma_find(mm, range.start);
+	if (vma && vma->start < range.start && vma->end > range.end &&
+	    mm->nr_vmas >= VMA_COUNT_MAX)
+		return -ENOMEM;
+	err = mm_reserve(mm, &reserve, mm_nr_cuts(mm, range));
+	if (err)
+		return err;
+	err = mm_zap_range(mm, range);
+	if (!err) {
+		mm_region_unmap(mm, range);
+		mm_remove_areas(mm, range, &reserve);
+		pgtable_free_range(mm, range.start, range.end);
+	}
+	vma_unreserve(mm, &reserve);
+	return err;
+}
+
+/**
+ * mm_unmap() - munmap(2).
+ * @addr: page aligned.
+ * @len: bytes; rounded up to pages.
+ *
+ * Whatever of the range is mapped goes; holes are no error. Foreign areas only leave the tree:
+ * their mapping is the caller's to take away.
+ *
+ * Return: 0; -EINVAL as Linux; -ENOMEM where an area would be cut in two and there are too many
+ * already, or no memory can be had for it; -EAGAIN (see the top).
+ * Context: takes sys->lock and write-locks mm.
+ */
+int mm_unmap(struct mm *mm, vaddr_t addr, uint64_t len)
+{
+	uint64_t aligned;
+	int err;
+
+	if (addr & ~PAGE_MASK || addr > TASK_SIZE || len > TASK_SIZE - addr)
+		return -EINVAL;
+	if (!checked_align_up(len, PAGE_SIZE, &aligned) || aligned == 0)
+		return -EINVAL;
+	err = mm_write_begin(mm);
+	if (err)
+		return err;
+	return mm_write_end(mm, mm_unmap_range(mm, addr, addr + aligned));
+}
+
+struct map_request {
+	vaddr_t addr; /* in: hint; then: where */
+	uint64_t len; /* page aligned */
+	uint32_t vma_flags;
+	int flags; /* MM_MAP_* */
+};
+
+/* A hint is honoured where the range is free, as long as it lies in the window. */
+static int map_place(struct mm *mm, struct map_request *req)
+{
+	if (req->flags & MM_MAP_FIXED) {
+		if (!mm_range_in_window(mm, req->addr, req->len))
+			return -ENOMEM;
+		if (req->addr & ~PAGE_MASK)
+			return -EINVAL;
+		if (req->flags & MM_MAP_FIXED_NOREPLACE &&
+		    !vma_range_is_free(mm, req->addr, req->addr + req->len))
+			return -EEXIST;
+		return 0;
+	}
+	req->addr &= PAGE_MASK;
+	if (mm_range_in_window(mm, req->addr, req->len) &&
+	    vma_range_is_free(mm, req->addr, req->addr + req->len))
+		return 0;
+	return vma_find_gap(mm, req->len, &req->addr);
+}
+
+static uint32_t map_vma_flags(int prot, int flags)
+{
+	uint32_t vma_flags = (uint32_t)prot & VMA_PROT;
+
+	if (flags & MM_MAP_NORESERVE)
+		vma_flags |= VMA_NORESERVE;
+	if (flags & MM_MAP_FOREIGN)
+		vma_flags |= VMA_FOREIGN;
+	return vma_flags;
+}
+
+/* The new area takes its place; what was there is gone if the machine refuses the new one. */
+static int map_commit(struct mm *mm, const struct map_request *req, struct vma_reserve *reserve)
+{
+	struct mm_range range = {req->addr, req->addr + req->len};
+	bool is_free = vma_range_is_free(mm, range.start, range.end);
+	int err = 0;
+
+	if (!is_free)
+		err = mm_zap_range(mm, range);
+	if (err)
+		return err;
+	if (!(req->vma_flags & VMA_FOREIGN))
+		err = mm_machine_region(mm, range.start, range.end, MACHINE_REGION_MAP,
+					(int)(req->vma_flags & VMA_PROT));
+	if (!is_free && (err || req->vma_flags & VMA_FOREIGN))
+		mm_region_unmap(mm, range);
+	if (!is_free) {
+		mm_remove_areas(mm, range, reserve);
+		pgtable_free_range(mm, range.start, range.end);
+	}
+	if (!err)
+		vma_add(mm, range.start, range.end, req->vma_flags, reserve);
+	return err;
+}
+
+static int map_locked(struct mm *mm, struct map_request *req)
+{
+	struct vma_reserve reserve = {0};
+	int type = req->flags & MM_MAP_TYPE;
+	int err;
+
+	if (mm->nr_vmas > VMA_COUNT_MAX)
+		return -ENOMEM;
+	err = map_place(mm, req);
+	if (err)
+		return err;
+	if (type != MM_MAP_PRIVATE && !(req->flags & MM_MAP_FOREIGN))
+		return -EINVAL;
+	err = mm_reserve(
+		mm, &reserve,
+		1 + mm_nr_cuts(mm, (struct mm_range){req->addr, req->addr + req->len}));
+	if (err)
+		return err;
+	err = map_commit(mm, req, &reserve);
+	vma_unreserve(mm, &reserve);
+	return err;
+}
+
+/* Does the manager do this kind of mapping? */
+static bool map_is_supported(int flags)
+{
+	if (flags & MM_MAP_FOREIGN)
+		return true;
+	return flags & MM_MAP_ANONYMOUS && (flags & MM_MAP_TYPE) != MM_MAP_SHARED &&
+	       !(flags & MAP_UNSUPPORTED);
+}
+
+/**
+ * mm_map() - mmap(2) of private anonymous memory.
+ * @hint: where, with MM_MAP_FIXED and MM_MAP_FIXED_NOREPLACE; otherwise a wish.
+ * @len: bytes; rounded up to pages.
+ * @prot: MM_PROT_*; bits that Linux does not know are ignored, as there.
+ * @flags: MM_MAP_*, so too.
+ *
+ * Without a fixed address the highest free range of the window is taken. With MM_MAP_FOREIGN
+ * the range only gets a place in the tree, so that nothing else is put there; its kind does not
+ * matter then. A foreign mapping that a fixed one replaces is the caller's to take away, before
+ * the call.
+ *
+ * MM_MAP_POPULATE does nothing here. No limit of the process is looked at, and memory is never
+ * refused for being too much (vm.overcommit_memory 1).
+ *
+ * Return: 0; -EINVAL, -EEXIST as Linux; -ENOMEM as Linux, and where a fixed range does not lie
+ * in the window; -EOPNOTSUPP for what the manager does not do (a file, shared memory,
+ * MM_MAP_32BIT, MM_MAP_GROWSDOWN, MM_MAP_LOCKED, MM_MAP_HUGETLB); -EAGAIN (see the top); the
+ * machine's -errno. If a machine refuses a range that replaces another, the other is gone, as
+ * POSIX allows.
+ * Context: takes sys->lock and write-locks mm.
+ */
+int mm_map(struct mm *mm, vaddr_t hint, uint64_t len, int prot, int flags, vaddr_t *ret_addr)
+{
+	struct map_request req = {
+		.addr = hint, .vma_flags = map_vma_flags(prot, flags), .flags = flags};
+	int err;
+
+	if (!map_is_supported(flags))
+		return -EOPNOTSUPP;
+	if (len == 0)
+		return -EINVAL;
+	if (!checked_align_up(len, PAGE_SIZE, &req.len))
+		return -ENOMEM;
+	if (flags & MM_MAP_FIXED_NOREPLACE)
+		req.flags |= MM_MAP_FIXED;
+	err = mm_write_begin(mm);
+	if (err)
+		return err;
+	err = mm_write_end(mm, map_locked(mm, &req));
+	if (!err)
+		*ret_addr = req.addr;
+	return err;
+}
+
+static int brk_grow(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	struct map_request req = {
+		.addr = start, .len = end - start, .vma_flags = VMA_READ | VMA_WRITE};
+	struct vma_reserve reserve = {0};
+	struct vma *next = vma_find_first(mm, start);
+	int err;
+
+	/* A page stays free above the heap (Linux: find_vma_prev() in brk()). */
+	if (!mm_range_in_window(mm, start, req.len) ||
+	    (next && next->start < end + PAGE_SIZE) || mm->nr_vmas > VMA_COUNT_MAX)
+		return -ENOMEM;
+	err = mm_reserve(mm, &reserve, 1);
+	if (err)
+		return err;
+	err = map_commit(mm, &req, &reserve);
+	vma_unreserve(mm, &reserve);
+	return err;
+}
+
+static int brk_locked(struct mm *mm, vaddr_t brk)
+{
+	vaddr_t old_end = (mm->brk + PAGE_SIZE - 1) & PAGE_MASK, end;
+	int err = 0;
+
+	if (brk < mm->start_brk)
+		return 0; /* asks where it is */
+	if (!checked_align_up(brk, PAGE_SIZE, &end))
+		return -ENOMEM;
+	if (end < old_end)
+		err = mm_unmap_range(mm, end, old_end);
+	else if (end > old_end)
+		err = brk_grow(mm, old_end, end);
+	if (!err)
+		mm->brk = brk;
+	return err;
+}
+
+/**
+ * mm_brk() - brk(2): move the end of the heap.
+ * @brk: any byte; below the heap's start (0, say): only tells where it ends.
+ * @ret_brk: where it ends now; in Linux the system call's value.
+ *
+ * Return: 0; -ENOMEM where it cannot grow so far, where Linux's system call answers with the
+ * old end; -EAGAIN (see the top); the machine's -errno.
+ * Context: takes sys->lock and write-locks mm.
+ */
+int mm_brk(struct mm *mm, vaddr_t brk, vaddr_t *ret_brk)
+{
+	vaddr_t now;
+	int err = mm_write_begin(mm);
+
+	if (err)
+		return err;
+	err = brk_locked(mm, brk);
+	now = mm->brk;
+	err = mm_write_end(mm, err);
+	if (!err)
+		*ret_brk = now;
+	return err;
+}
+
+/**
+ * mm_query() - the first area that ends after an address.
+ *
+ * Return: 0, or -ENOENT where there is none.
+ * Context: takes sys->lock.
+ */
+int mm_query(struct mm *mm, vaddr_t addr, struct mm_area *ret_area)
+{
+	struct vma *vma;
+
+	sys_lock(mm->sys);
+	vma = vma_find_first(mm, addr);
+	if (vma)
+		*ret_area = (struct mm_area){
+			.start = vma->start,
+			.end = vma->end,
+			.prot = (int)(vma->flags & VMA_PROT),
+			.is_foreign = (vma->flags & VMA_FOREIGN) != 0,
+		};
+	sys_unlock(mm->sys);
+	return vma ? 0 : -ENOENT;
+}
+
+/**
+ * mm_replay_regions() - tell the machine where every managed area is.
+ *
+ * Return: 0, or the machine's -errno.
+ * Context: sys->lock held, dropped and retaken; mm write-locked.
+ */
+int mm_replay_regions(struct mm *mm)
+{
+	struct vma *vma;
+	int err = 0;
+
+	for (vma = vma_find_first(mm, 0); vma && !err; vma = vma_next(vma))
+		if (!(vma->flags & VMA_FOREIGN))
+			err = mm_machine_region(mm, vma->start, vma->end, MACHINE_REGION_MAP,
+						(int)(vma->flags & VMA_PROT));
+	return err;
+}
+
+/**
+ * mm_unmap_all() - everything leaves the address space.
+ *
+ * A machine that does not let a page go by then loses it with its space.
+ *
+ * Context: sys->lock held, dropped and retaken; nobody else uses mm.
+ */
+void mm_unmap_all(struct mm *mm)
+{
+	struct mm_range all = {mm->window_start, mm->window_end};
+	struct vma_reserve none = {0};
+
+	mm->users = -1;
+	for (int i = 0; i < DESTROY_TRIES && mm_zap_range(mm, all); i++)
+		;
+	zap_entries(mm, all);
+	mm_region_unmap(mm, all);
+	mm_remove_areas(mm, all, &none);
+	mm->brk = mm->start_brk;
+	mm->users = 0;
+}
