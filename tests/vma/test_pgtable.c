@@ -150,7 +150,7 @@ static void a_failed_ensure_adds_nothing_but_empty_tables(void **state)
 	pte_t *ptep = NULL;
 
 	for (uint64_t nth = 1; nth <= 3; nth++) {
-		fx->f->sys.fail_page_alloc = nth;
+		fx->f->sys.fail_alloc = nth;
 		assert_int_equal(pgtable_ensure(&fx->mm, PAGE_SIZE, &ptep), -ENOMEM);
 		assert_null(ptep);
 		assert_int_equal(fx->mm.nr_tables, nth);
@@ -158,7 +158,7 @@ static void a_failed_ensure_adds_nothing_but_empty_tables(void **state)
 		pgtable_free_range(&fx->mm, 0, PAGE_SIZE * 2);
 		assert_int_equal(fx->mm.nr_tables, 1);
 	}
-	fx->f->sys.fail_page_alloc = 0;
+	fx->f->sys.fail_alloc = 0;
 	pgtable_destroy(&fx->mm);
 }
 
