@@ -42,7 +42,7 @@ struct swapdev_file_config {
 int swapdev_file_create(const struct swapdev_file_config *cfg, struct swapdev **ret_dev);
 int swapdev_file_event_fd(struct swapdev *dev);
 int swapdev_file_reopen(struct swapdev *dev, int fd, unsigned int owner);
-const char *swapdev_file_engine(const struct swapdev *dev); /* "io_uring" or "thread" */
-bool swapdev_file_is_direct(const struct swapdev *dev);
+const char *swapdev_file_engine(struct swapdev *dev); /* "io_uring" or "thread" */
+bool swapdev_file_is_direct(struct swapdev *dev);
 
 #endif
