@@ -20,9 +20,8 @@
 	((unsigned int)MM_VMSTAT_pgalloc) /* the items before it are present values \
 					   */
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x8U /* Linux 6.3; asked for where vm.memfd_noexec is 2 */
-#endif
+#define NOEXEC_SEAL \
+	0x8U /* MFD_NOEXEC_SEAL of Linux 6.3: asked for where vm.memfd_noexec is 2 */
 
 enum run_words_state {
 	WORDS_EMPTY,
@@ -46,7 +45,7 @@ static int share_memfd(uint64_t bytes)
 {
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	long fd = sys_call2(SYS_memfd_create, (long)"ration-run",
-			    MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+			    MFD_CLOEXEC | MFD_ALLOW_SEALING | NOEXEC_SEAL);
 	long err;
 
 	if (fd == -EINVAL)
@@ -144,6 +143,31 @@ static bool share_is_sound(const struct run_share *share, uint64_t bytes)
 	return true;
 }
 
+static char *put_uint(char *at, uint32_t n)
+{
+	char digits[10];
+	unsigned int nr = 0;
+
+	do {
+		digits[nr++] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	while (nr > 0)
+		*at++ = digits[--nr];
+	return at;
+}
+
+/* Context: at has room for the prefix, ten digits and the end. */
+static void put_path(char *at, const char *prefix, uint32_t fd)
+{
+	size_t len = strlen(prefix);
+
+	memcpy(at, prefix, len);
+	at = put_uint(at + len, fd);
+	*at = '\0';
+}
+
+/* Maps it, if it is a run's. fd is closed after that: the mapping keeps its file. */
 static int share_attach_fd(int fd, struct run_map *ret_map)
 {
 	struct run_share *share;
@@ -162,28 +186,43 @@ static int share_attach_fd(int fd, struct run_map *ret_map)
 		sys_call2(SYS_munmap, (long)share, st.st_size);
 		return -EPROTO;
 	}
-	*ret_map = (struct run_map){.share = share, .bytes = (uint64_t)st.st_size, .fd = fd};
+	*ret_map = (struct run_map){.share = share, .bytes = (uint64_t)st.st_size, .fd = -1};
 	return 0;
 }
 
 /**
  * run_share_attach() - a process's own view of the run it belongs to.
- * @path: of the memfd: the value of RUN_SHARE_ENV, or /proc/self/fd/<n> for an inherited one.
+ * @path: of the memfd: the value of RUN_SHARE_ENV, or /proc/thread-self/fd/<n>, an inherited
+ * one's.
  * @ret_map: a new open file (close-on-exec, in the calling thread's file table) and a mapping.
+ *
+ * The mapping is of another open file than the locks: a fork child inherits it, and would keep
+ * the parent's entry alive.
  *
  * Return: 0; -EPROTO if it is not the share of a run of this version; -errno of open or mmap.
  */
 int run_share_attach(const char *path, struct run_map *ret_map)
 {
 	long fd = sys_call3(SYS_open, (long)path, O_RDWR | O_CLOEXEC, 0);
+	struct run_map map = {.share = NULL};
+	char again[40];
+	long lock_fd;
 	int err;
 
 	if (fd < 0)
 		return (int)fd;
-	err = share_attach_fd((int)fd, ret_map);
-	if (err)
-		sys_call2(SYS_close, fd, 0);
-	return err;
+	err = share_attach_fd((int)fd, &map);
+	put_path(again, "/proc/thread-self/fd/", (uint32_t)fd);
+	lock_fd = err ? err : sys_call3(SYS_open, (long)again, O_RDWR | O_CLOEXEC, 0);
+	sys_call2(SYS_close, fd, 0);
+	if (lock_fd < 0) {
+		if (map.share)
+			sys_call2(SYS_munmap, (long)map.share, (long)map.bytes);
+		return (int)lock_fd;
+	}
+	map.fd = (int)lock_fd;
+	*ret_map = map;
+	return 0;
 }
 
 /**
@@ -412,30 +451,6 @@ struct swap_share *run_share_swap(const struct run_map *map, unsigned int area)
 	return (struct swap_share *)((char *)map->share + map->share->areas[area].swap_share);
 }
 
-static char *put_uint(char *at, uint32_t n)
-{
-	char digits[10];
-	unsigned int nr = 0;
-
-	do {
-		digits[nr++] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n > 0);
-	while (nr > 0)
-		*at++ = digits[--nr];
-	return at;
-}
-
-/* Context: at has room for "/proc/<10 digits>/fd/<10 digits>" and the end. */
-static void put_fd_path(char *at, uint32_t pid, uint32_t fd)
-{
-	memcpy(at, "/proc/", 6);
-	at = put_uint(at + 6, pid);
-	memcpy(at, "/fd/", 4);
-	at = put_uint(at + 4, fd);
-	*at = '\0';
-}
-
 /**
  * run_share_open_area() - open swap area @area anew, and keep other runs off it.
  * @ret_fd: for reading and writing, close-on-exec, in the calling thread's file table.
@@ -444,11 +459,11 @@ static void put_fd_path(char *at, uint32_t pid, uint32_t fd)
  */
 int run_share_open_area(const struct run_map *map, unsigned int area, int *ret_fd)
 {
-	char path[48];
+	char folder[32] = "/proc/", path[48];
 	long fd, err;
 
-	put_fd_path(path, (uint32_t)map->share->launcher_pid,
-		    (uint32_t)map->share->areas[area].fd);
+	memcpy(put_uint(folder + 6, (uint32_t)map->share->launcher_pid), "/fd/", 5);
+	put_path(path, folder, (uint32_t)map->share->areas[area].fd);
 	fd = sys_call3(SYS_open, (long)path, O_RDWR | O_CLOEXEC, 0);
 	if (fd < 0)
 		return (int)fd;
