@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a run took, as text (report.c).
+ */
+#ifndef RUN_REPORT_H
+#define RUN_REPORT_H
+
+#include <sys/resource.h>
+
+#include "run/share.h"
+
+enum report_form {
+	REPORT_NONE,
+	REPORT_TABLE, /* for people */
+	REPORT_JSON,  /* one line for programs; names do not change, new ones may come */
+};
+
+struct report {
+	uint64_t ram_bytes;
+	uint32_t fault_engine; /* enum run_fault_engine */
+	struct run_totals totals;
+	struct rusage usage; /* of the program and of its children that it waited for */
+	uint64_t wall_ns;
+	int exit_status; /* as wait4(2) gave it */
+};
+
+#define REPORT_TEXT_MAX 8192
+
+void report_render(const struct report *report, enum report_form form,
+		   char ret_text[REPORT_TEXT_MAX]);
+
+#endif

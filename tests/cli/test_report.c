@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "support/test.h"
+
+#include <string.h>
+
+#include "run/report.h"
+
+static struct report report_make(void)
+{
+	struct report report = {
+		.ram_bytes = (uint64_t)256 << 20,
+		.fault_engine = RUN_FAULT_THREAD,
+		.totals = {.nr_processes = 2, .paths = RUN_PATH_MOVE | RUN_PATH_URING},
+		.usage = {.ru_maxrss = 270000,
+			  .ru_utime = {.tv_sec = 12, .tv_usec = 340000},
+			  .ru_stime = {.tv_sec = 3, .tv_usec = 5000}},
+		.wall_ns = 17005000000,
+		.exit_status = 3 << 8,
+	};
+	uint64_t *vmstat = report.totals.vmstat;
+
+	vmstat[MM_VMSTAT_nr_touched_peak] = 262144;
+	vmstat[MM_VMSTAT_pgfault] = 1000000;
+	vmstat[MM_VMSTAT_pgmajfault] = 1234;
+	vmstat[MM_VMSTAT_pswpout] = 300000;
+	vmstat[MM_VMSTAT_pswpin] = 200000;
+	return report;
+}
+
+static void the_table_is_for_people(void **state)
+{
+	struct report report = report_make();
+	char text[REPORT_TEXT_MAX];
+
+	(void)state;
+	report_render(&report, REPORT_TABLE, text);
+	assert_string_equal(text, "ration: what the run took\n"
+				  "  RAM given               256.0 MiB\n"
+				  "  data touched              1.0 GiB\n"
+				  "  peak RSS                263.6 MiB\n"
+				  "  minor faults               998766\n"
+				  "  major faults                 1234\n"
+				  "  pages swapped out          300000\n"
+				  "  pages swapped in           200000\n"
+				  "  wall time                 17.00 s\n"
+				  "  user CPU                  12.34 s\n"
+				  "  system CPU                 3.00 s\n"
+				  "  processes managed               2\n"
+				  "  faults resolved by         thread\n"
+				  "  paths taken        move, io_uring\n");
+}
+
+static void json_is_one_line(void **state)
+{
+	static const char beginning[] =
+		"{\"ram_bytes\": 268435456, \"touched_bytes\": 1073741824, "
+		"\"rss_peak_bytes\": 276480000, \"minor_faults\": 998766, "
+		"\"major_faults\": 1234, \"pages_out\": 300000, \"pages_in\": 200000, "
+		"\"wall_ns\": 17005000000, \"user_s\": 12.340000, \"system_s\": 3.005000, "
+		"\"processes\": 2, \"fault_engine\": \"thread\", "
+		"\"paths\": [\"move\", \"io_uring\"], \"exit_status\": 3, "
+		"\"vmstat\": {\"nr_free_pages\": 0, ";
+	struct report report = report_make();
+	char text[REPORT_TEXT_MAX];
+
+	(void)state;
+	report_render(&report, REPORT_JSON, text);
+	assert_memory_equal(text, beginning, sizeof(beginning) - 1);
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+	assert_non_null(strstr(text, "\"oom_kill\": 0}}\n"));
+
+	report.exit_status = 9;
+	report_render(&report, REPORT_JSON, text);
+	assert_non_null(strstr(text, "\"exit_signal\": 9, "));
+}
+
+static void the_largest_numbers_fit(void **state)
+{
+	struct report report;
+	char text[REPORT_TEXT_MAX];
+
+	(void)state;
+	memset(&report, 0xff, sizeof(report));
+	report_render(&report, REPORT_JSON, text);
+	assert_ptr_equal(strstr(text, "}}\n"), text + strlen(text) - 3);
+	report_render(&report, REPORT_TABLE, text);
+	assert_int_equal(text[strlen(text) - 1], '\n');
+	report_render(&report, REPORT_NONE, text);
+	assert_string_equal(text, "");
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(the_table_is_for_people),
+	cmocka_unit_test(json_is_one_line),
+	cmocka_unit_test(the_largest_numbers_fit),
+};
+TEST_MAIN(tests)
