@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The software machine.
+ *
+ * RAM is one mapping of zeros. A space keeps the translations that apply() told it in a
+ * four-level tree of its own, in the host's memory, and each access walks it as an MMU walks
+ * the tables: PGD, PUD, PMD, PTE; it checks the present, write and NX bits, sets accessed and
+ * dirty bits if the machine is to have them, and otherwise says what fault it is
+ * (soft_access.c). It never loses a translation by itself; a test may make it (forget).
+ *
+ * An access holds the lock of its page's stripe from the walk to the last byte, and apply()
+ * holds it while it changes the page's entry. So when apply() returns, whoever used the old
+ * translation is done: that is the shootdown.
+ *
+ * Invariants
+ * 1. A PTE entry is 0, or present, or forgotten; it has accessed and dirty bits only if the
+ *    machine's caps say so.
+ * 2. Tables are only ever added while the space lives, so that a walk needs no lock.
+ */
+#include "machine/soft.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/assert.h"
+#include "machine/soft_internal.h"
+
+#define JUNK 0xdb /* debug builds: what discarded frames hold */
+
+#define ENTRY_BITS (PTE_PRESENT | PTE_WRITE | PTE_NX | PTE_PFN_MASK)
+
+static struct machine_soft *soft_of(struct machine *m)
+{
+	return (struct machine_soft *)m;
+}
+
+static bool is_translated(pte_t entry)
+{
+	return (entry & (PTE_PRESENT | SOFT_FORGOTTEN)) != 0;
+}
+
+/* Is this the call that a test wants to fail? */
+static int op_error(struct machine_soft *soft, enum machine_soft_op op)
+{
+	struct machine_soft_failure *failure = &soft->failures[op];
+	uint32_t nth = __atomic_load_n(&failure->nth, __ATOMIC_ACQUIRE);
+
+	while (nth > 0)
+		if (__atomic_compare_exchange_n(&failure->nth, &nth, nth - 1, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return nth == 1 ? failure->err : 0;
+	return 0;
+}
+
+static struct soft_table *table_next(struct soft_table *table, unsigned int index)
+{
+	return __atomic_load_n(&table->tables[index], __ATOMIC_ACQUIRE);
+}
+
+/* Somebody else may make the same table at the same time: one of the two stays. */
+static struct soft_table *table_ensure(struct soft_table *table, unsigned int index)
+{
+	struct soft_table *made, *there = table_next(table, index);
+
+	if (there)
+		return there;
+	made = calloc(1, sizeof(*made));
+	if (!made)
+		return NULL;
+	if (__atomic_compare_exchange_n(&table->tables[index], &there, made, false,
+					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return made;
+	free(made);
+	return there;
+}
+
+static void table_destroy(struct soft_table *table, unsigned int level)
+{
+	for (unsigned int i = 0; level > 0 && i < PGTABLE_ENTRIES; i++) {
+		if (!table->tables[i])
+			continue;
+		table_destroy(table->tables[i], level - 1);
+		free(table->tables[i]);
+	}
+}
+
+/* NULL where there is no PTE table. */
+pte_t *soft_entry_lookup(struct machine_space *space, vaddr_t va)
+{
+	struct soft_table *table = &space->pgd;
+
+	for (unsigned int level = PGTABLE_LEVELS - 1; level > 0; level--) {
+		table = table_next(table, soft_index(va, level));
+		if (!table)
+			return NULL;
+	}
+	return &table->entries[soft_index(va, 0)];
+}
+
+static pte_t *entry_ensure(struct machine_space *space, vaddr_t va)
+{
+	struct soft_table *table = &space->pgd;
+
+	for (unsigned int level = PGTABLE_LEVELS - 1; level > 0; level--) {
+		table = table_ensure(table, soft_index(va, level));
+		if (!table)
+			return NULL;
+	}
+	return &table->entries[soft_index(va, 0)];
+}
+
+static int soft_space_create(struct machine *m, vaddr_t start, vaddr_t end,
+			     struct machine_space **ret_space)
+{
+	int err = op_error(soft_of(m), SOFT_SPACE_CREATE);
+	struct machine_space *space;
+
+	MM_ASSERT(start < end && end <= PGTABLE_VA_MAX);
+	if (err)
+		return err;
+	space = calloc(1, sizeof(*space));
+	if (!space)
+		return -ENOMEM;
+	space->soft = soft_of(m);
+	space->start = start;
+	space->end = end;
+	*ret_space = space;
+	return 0;
+}
+
+static void soft_space_destroy(struct machine *m, struct machine_space *space)
+{
+	MM_ASSERT(space->soft == soft_of(m));
+	table_destroy(&space->pgd, PGTABLE_LEVELS - 1);
+	free(space);
+}
+
+/* The manager and this machine agree on what is translated now. */
+static void assert_change(const struct machine_space *space,
+			  const struct machine_change *change)
+{
+	MM_ASSERT(change->va >= space->start && change->va < space->end);
+	MM_ASSERT((change->va & ~PAGE_MASK) == 0);
+	MM_ASSERT(!pte_is_present(change->new_pte) ||
+		  pte_pfn(change->new_pte) < space->soft->machine.nr_frames);
+}
+
+static bool frame_leaves(pte_t was, pte_t now)
+{
+	return is_translated(was) && (now == 0 || pte_pfn(now) != pte_pfn(was));
+}
+
+static void discard(struct machine_soft *soft, pte_t entry)
+{
+	memset(soft->machine.ram + pte_pfn(entry) * PAGE_SIZE, JUNK, PAGE_SIZE);
+}
+
+/* Context: the page's stripe held. */
+static int entry_change(struct machine_soft *soft, pte_t *entry, struct machine_change *change,
+			uint32_t flags)
+{
+	pte_t now = *entry;
+
+	if (pte_is_present(change->old_pte))
+		MM_ASSERT(is_translated(now) && pte_pfn(now) == pte_pfn(change->old_pte));
+	else if (is_translated(now))
+		return -EEXIST;
+	if (change->old_pte == change->new_pte) {
+		*entry = (now & ~SOFT_FORGOTTEN) | PTE_PRESENT;
+		return 0;
+	}
+	change->old_pte |= now & (PTE_ACCESSED | PTE_DIRTY);
+	*entry = pte_is_present(change->new_pte) ? change->new_pte & ENTRY_BITS : 0;
+	if (MM_DEBUG && (flags & MACHINE_DISCARD) && frame_leaves(now, *entry))
+		discard(soft, now);
+	return 0;
+}
+
+static int change_apply(struct machine_space *space, struct machine_change *change,
+			uint32_t flags)
+{
+	bool is_present = pte_is_present(change->new_pte);
+	struct mm_lock *stripe = soft_stripe(space, change->va);
+	pte_t *entry;
+	int err;
+
+	assert_change(space, change);
+	if (!is_present && !pte_is_present(change->old_pte))
+		return 0;
+	entry = is_present ? entry_ensure(space, change->va)
+			   : soft_entry_lookup(space, change->va);
+	if (!entry) {
+		MM_ASSERT(is_present);
+		return -ENOMEM;
+	}
+	mm_lock_acquire(stripe);
+	err = entry_change(space->soft, entry, change, flags);
+	mm_lock_release(stripe);
+	return err;
+}
+
+static int soft_apply(struct machine *m, struct machine_space *space,
+		      struct machine_batch *batch)
+{
+	int failure = op_error(soft_of(m), SOFT_APPLY);
+	uint32_t nr = batch->nr;
+	int err = 0;
+
+	MM_ASSERT(nr > 0);
+	if (failure && nr > soft_of(m)->failures[SOFT_APPLY].nr_done)
+		nr = soft_of(m)->failures[SOFT_APPLY].nr_done;
+	else if (failure)
+		nr--;
+	for (batch->nr_done = 0; batch->nr_done < nr; batch->nr_done++) {
+		struct machine_change *change = &batch->changes[batch->nr_done];
+
+		MM_ASSERT(batch->nr_done == 0 || change[-1].va < change->va);
+		err = change_apply(space, change, batch->flags);
+		if (err)
+			return err;
+	}
+	return failure;
+}
+
+/* Where one level's entry that va lies in ends. */
+static vaddr_t entry_end(vaddr_t va, unsigned int level)
+{
+	uint64_t span = PAGE_SIZE << (9 * level);
+
+	return (va & ~(span - 1)) + span;
+}
+
+/* The first page at or after va, and before end, that has a PTE table; end if none has. */
+static vaddr_t skip_absent(struct machine_space *space, vaddr_t va, vaddr_t end)
+{
+	while (va < end) {
+		struct soft_table *table = &space->pgd;
+		unsigned int level = PGTABLE_LEVELS - 1;
+
+		while (level > 0 && (table = table_next(table, soft_index(va, level))))
+			level--;
+		if (level == 0)
+			return va;
+		va = entry_end(va, level);
+	}
+	return end;
+}
+
+/* Clears bits in the page's entry. Return: the entry as it was, 0 where there is none. */
+static pte_t entry_clear(struct machine_space *space, vaddr_t va, pte_t bits)
+{
+	pte_t *entry = soft_entry_lookup(space, va);
+	struct mm_lock *stripe = soft_stripe(space, va);
+	pte_t was;
+
+	mm_lock_acquire(stripe);
+	was = *entry;
+	*entry = was & ~bits;
+	mm_lock_release(stripe);
+	return was;
+}
+
+static int soft_harvest(struct machine *m, struct machine_space *space, vaddr_t start,
+			vaddr_t end, void (*seen)(void *arg, vaddr_t va, pte_t bits), void *arg)
+{
+	vaddr_t va = skip_absent(space, start, end);
+
+	MM_ASSERT(space->soft == soft_of(m));
+	for (; va < end; va = skip_absent(space, va + PAGE_SIZE, end)) {
+		pte_t was = entry_clear(space, va, PTE_ACCESSED);
+
+		if (was & PTE_ACCESSED)
+			seen(arg, va, was & (PTE_ACCESSED | PTE_DIRTY));
+	}
+	return 0;
+}
+
+/* An MMU knows no areas; but what the manager promises about them is looked at. */
+static int soft_region(struct machine *m, struct machine_space *space, vaddr_t start,
+		       vaddr_t end, enum machine_region_op op, int prot)
+{
+	vaddr_t va = skip_absent(space, start, end);
+	int err = 0;
+
+	(void)prot;
+	MM_ASSERT(start < end && start >= space->start && end <= space->end);
+	for (; va < end; va = skip_absent(space, va + PAGE_SIZE, end))
+		MM_ASSERT(!is_translated(entry_clear(space, va, 0)));
+	if (op != MACHINE_REGION_UNMAP)
+		err = op_error(soft_of(m), SOFT_REGION);
+	return err;
+}
+
+/**
+ * machine_soft_create() - make a machine.
+ * @cfg: copied.
+ *
+ * Return: 0, -EINVAL where there are no frames, or -ENOMEM.
+ * Context: any thread; uses the C library's heap.
+ */
+int machine_soft_create(const struct machine_soft_config *cfg, struct machine **ret_machine)
+{
+	uint64_t bytes = cfg->nr_frames * PAGE_SIZE;
+	struct machine_soft *soft;
+	void *ram;
+
+	if (cfg->nr_frames == 0)
+		return -EINVAL;
+	soft = aligned_alloc(_Alignof(struct machine_soft), sizeof(*soft));
+	if (!soft)
+		return -ENOMEM;
+	ram = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (ram == MAP_FAILED) {
+		free(soft);
+		return -ENOMEM;
+	}
+	memset(soft, 0, sizeof(*soft));
+	soft->ops = (struct machine_ops){
+		.name = "soft",
+		.caps = cfg->caps,
+		.space_create = soft_space_create,
+		.space_destroy = soft_space_destroy,
+		.apply = soft_apply,
+		.harvest = cfg->caps & MACHINE_SETS_ACCESSED ? soft_harvest : NULL,
+		.region = soft_region,
+	};
+	soft->machine =
+		(struct machine){.ops = &soft->ops, .ram = ram, .nr_frames = cfg->nr_frames};
+	for (unsigned int i = 0; i < SOFT_NR_STRIPES; i++)
+		mm_lock_init(&soft->stripes[i].lock, LOCK_RANK_MACHINE);
+	*ret_machine = &soft->machine;
+	return 0;
+}
+
+void machine_soft_destroy(struct machine *m)
+{
+	munmap(m->ram, m->nr_frames * PAGE_SIZE);
+	free(soft_of(m));
+}
+
+/**
+ * machine_soft_fail() - the nth call of an op from now fails, once.
+ *
+ * Of an apply() that fails so, the first nr_done changes are made (all but the last if it has
+ * not more).
+ *
+ * Context: no such op runs.
+ */
+void machine_soft_fail(struct machine *m, enum machine_soft_op op,
+		       const struct machine_soft_failure *failure)
+{
+	soft_of(m)->failures[op] = *failure;
+}
+
+/**
+ * machine_soft_forget() - drop the translations of [start, end), as a small TLB would.
+ *
+ * What was seen accessed and written is remembered, and reported when the manager takes the
+ * translation away.
+ *
+ * Context: any thread.
+ */
+void machine_soft_forget(struct machine_space *space, vaddr_t start, vaddr_t end)
+{
+	vaddr_t va = skip_absent(space, start, end);
+
+	for (; va < end; va = skip_absent(space, va + PAGE_SIZE, end)) {
+		struct mm_lock *stripe = soft_stripe(space, va);
+		pte_t *entry = soft_entry_lookup(space, va);
+
+		mm_lock_acquire(stripe);
+		if (pte_is_present(*entry))
+			*entry = (*entry & ~PTE_PRESENT) | SOFT_FORGOTTEN;
+		mm_lock_release(stripe);
+	}
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The software machine: an MMU in C. How it works is told in machine/soft.c.
+ */
+#ifndef MACHINE_SOFT_H
+#define MACHINE_SOFT_H
+
+#include "mm/machine.h"
+#include "ration/mm.h"
+
+struct machine_soft_config {
+	pfn_t nr_frames;
+	uint32_t caps; /* enum machine_caps: which bits it sets */
+};
+
+struct machine_soft_fault {
+	vaddr_t va;	     /* the first byte that could not be accessed */
+	unsigned int access; /* MM_ACCESS_* */
+};
+
+int machine_soft_create(const struct machine_soft_config *cfg, struct machine **ret_machine);
+void machine_soft_destroy(struct machine *m); /* its spaces are gone */
+
+/* What a program does. Pages before the one that faults have been read or written. */
+int machine_soft_load(struct machine_space *space, vaddr_t va, void *buf, size_t size,
+		      struct machine_soft_fault *ret_fault);
+int machine_soft_store(struct machine_space *space, vaddr_t va, const void *buf, size_t size,
+		       struct machine_soft_fault *ret_fault);
+int machine_soft_fetch(struct machine_space *space, vaddr_t va,
+		       struct machine_soft_fault *ret_fault);
+
+/* The same under a manager that resolves the faults, as a program would see it. */
+enum mm_fault_result machine_soft_mm_load(struct mm *mm, vaddr_t va, void *buf, size_t size);
+enum mm_fault_result machine_soft_mm_store(struct mm *mm, vaddr_t va, const void *buf,
+					   size_t size);
+enum mm_fault_result machine_soft_mm_fetch(struct mm *mm, vaddr_t va);
+
+/* For tests. */
+enum machine_soft_op { SOFT_SPACE_CREATE, SOFT_APPLY, SOFT_REGION, SOFT_NR_OPS };
+
+struct machine_soft_failure {
+	uint32_t nth;	  /* this call from now fails: 1 the next; 0: none */
+	int err;	  /* with this -errno */
+	uint32_t nr_done; /* apply(): after so many changes, but not all */
+};
+
+void machine_soft_fail(struct machine *m, enum machine_soft_op op,
+		       const struct machine_soft_failure *failure);
+void machine_soft_forget(struct machine_space *space, vaddr_t start, vaddr_t end);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accesses of the software machine: the walk that each makes.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "machine/soft_internal.h"
+#include "ration/mm.h"
+
+struct access {
+	struct machine_space *space;
+	vaddr_t va;
+	char *load;	   /* or NULL */
+	const char *store; /* or NULL */
+	size_t size;	   /* bytes left */
+	unsigned int kind; /* MM_ACCESS_* */
+};
+
+static bool entry_allows(pte_t entry, unsigned int kind)
+{
+	if (!pte_is_present(entry))
+		return false;
+	if (kind == MM_ACCESS_WRITE)
+		return (entry & PTE_WRITE) != 0;
+	return kind != MM_ACCESS_EXEC || !(entry & PTE_NX);
+}
+
+static pte_t bits_set(const struct machine_soft *soft, unsigned int kind)
+{
+	pte_t bits = 0;
+
+	if (soft->ops.caps & MACHINE_SETS_ACCESSED)
+		bits |= PTE_ACCESSED;
+	if ((soft->ops.caps & MACHINE_SETS_DIRTY) && kind == MM_ACCESS_WRITE)
+		bits |= PTE_DIRTY;
+	return bits;
+}
+
+/* Context: the page's stripe held. */
+static bool access_page_locked(const struct access *a, size_t len)
+{
+	pte_t *entry = soft_entry_lookup(a->space, a->va);
+	char *at;
+
+	if (!entry || !entry_allows(*entry, a->kind))
+		return false;
+	*entry |= bits_set(a->space->soft, a->kind);
+	at = a->space->soft->machine.ram + pte_pfn(*entry) * PAGE_SIZE + (a->va & ~PAGE_MASK);
+	if (a->load)
+		memcpy(a->load, at, len);
+	if (a->store)
+		memcpy(at, a->store, len);
+	return true;
+}
+
+/* Goes on from where it is to the end, or to a fault. */
+static int access_run(struct access *a, struct machine_soft_fault *ret_fault)
+{
+	while (a->size > 0) {
+		size_t len = min_u64(a->size, PAGE_SIZE - (a->va & ~PAGE_MASK));
+		struct mm_lock *stripe = soft_stripe(a->space, a->va);
+		bool is_done;
+
+		mm_lock_acquire(stripe);
+		is_done = a->va < PGTABLE_VA_MAX && access_page_locked(a, len);
+		mm_lock_release(stripe);
+		if (!is_done) {
+			*ret_fault = (struct machine_soft_fault){a->va, a->kind};
+			return -EFAULT;
+		}
+		a->load += a->load ? len : 0;
+		a->store += a->store ? len : 0;
+		a->va += len;
+		a->size -= len;
+	}
+	return 0;
+}
+
+/**
+ * machine_soft_load() - read memory as a program does.
+ * @ret_fault: set on -EFAULT.
+ *
+ * Return: 0, or -EFAULT at the first page whose translation does not allow it; the bytes before
+ * it were read.
+ * Context: any thread.
+ */
+int machine_soft_load(struct machine_space *space, vaddr_t va, void *buf, size_t size,
+		      struct machine_soft_fault *ret_fault)
+{
+	struct access a = {.space = space, .va = va, .load = buf, .size = size};
+
+	return access_run(&a, ret_fault);
+}
+
+/**
+ * machine_soft_store() - write memory as a program does; see machine_soft_load().
+ */
+int machine_soft_store(struct machine_space *space, vaddr_t va, const void *buf, size_t size,
+		       struct machine_soft_fault *ret_fault)
+{
+	struct access a = {
+		.space = space, .va = va, .store = buf, .size = size, .kind = MM_ACCESS_WRITE};
+
+	return access_run(&a, ret_fault);
+}
+
+/**
+ * machine_soft_fetch() - execute the byte at @va; see machine_soft_load().
+ */
+int machine_soft_fetch(struct machine_space *space, vaddr_t va,
+		       struct machine_soft_fault *ret_fault)
+{
+	struct access a = {.space = space, .va = va, .size = 1, .kind = MM_ACCESS_EXEC};
+
+	return access_run(&a, ret_fault);
+}
