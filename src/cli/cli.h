@@ -6,6 +6,6 @@
 int cli_run(int argc, char **argv);
 
 int cli_print(const char *text); /* on standard output; the exit status */
-int cli_bad_option(char **argv, int code);
+int cli_bad_option(char **argv, int code, const char *way_out);
 
 #endif

@@ -24,6 +24,11 @@ static const char help[] =
 	"\n"
 	"'ration COMMAND --help' tells more, for example 'ration run --help'.\n";
 
+enum main_option {
+	OPTION_HELP = 256,
+	OPTION_VERSION,
+};
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
@@ -42,10 +47,11 @@ int cli_print(const char *text)
 /**
  * cli_bad_option() - say what getopt_long() stumbled over.
  * @code: what it returned: ':' for a missing value, '?' for anything else.
+ * @way_out: the command that tells what there is.
  *
  * Return: EXIT_USAGE.
  */
-int cli_bad_option(char **argv, int code)
+int cli_bad_option(char **argv, int code, const char *way_out)
 {
 	const char *text = argv[optind - 1];
 	char letter[] = {'-', (char)optopt, '\0'};
@@ -53,11 +59,11 @@ int cli_bad_option(char **argv, int code)
 	if (optopt && optopt < 256 && strncmp(text, "--", 2))
 		text = letter;
 	if (code == ':')
-		complain("%s: wants a value; try ration run --help", text);
+		complain("%s: wants a value; try %s", text, way_out);
 	else if (optopt >= 256)
-		complain("%s: takes no value; try ration run --help", text);
+		complain("%s: takes no value; try %s", text, way_out);
 	else
-		complain("%s: no such option; try ration run --help", text);
+		complain("%s: no such option; try %s", text, way_out);
 	return EXIT_USAGE;
 }
 
@@ -73,22 +79,22 @@ static int find_command(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, OPTION_HELP},
+		{"version", no_argument, NULL, OPTION_VERSION},
 		{0},
 	};
 	int code;
 
 	opterr = 0;
 	code = getopt_long(argc, argv, "+:", options, NULL);
-	if (code == 'h')
+	if (code == OPTION_HELP)
 		return cli_print(help);
-	if (code == 'v')
+	if (code == OPTION_VERSION)
 		return cli_print("ration " RATION_VERSION "\n");
 	if (code != -1)
-		return cli_bad_option(argv, code);
+		return cli_bad_option(argv, code, "ration --help");
 	if (optind >= argc) {
-		complain("what to do? try ration --help");
+		complain("COMMAND is missing; try ration --help");
 		return EXIT_USAGE;
 	}
 	argc -= optind;

@@ -95,7 +95,7 @@ int cli_run(int argc, char **argv)
 		case OPTION_HELP:
 			return cli_print(help);
 		default:
-			return cli_bad_option(argv, code);
+			return cli_bad_option(argv, code, "ration run --help");
 		}
 	}
 	options.argv = argv + optind;

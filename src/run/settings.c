@@ -42,7 +42,7 @@ static int read_ram(const char *text, uint64_t available, struct run_settings *s
 	int err, status;
 
 	if (!text) {
-		complain("run: how much RAM? try ration run --ram 256M PROGRAM");
+		complain("run: --ram is missing; try ration run --ram 256M PROGRAM");
 		return EXIT_USAGE;
 	}
 	err = size_parse(text, &size);
@@ -196,7 +196,8 @@ int settings_read(const struct run_options *options, uint64_t available,
 	if (!status)
 		status = read_test_switches(&settings);
 	if (!status && !options->argv[0]) {
-		complain("run: no program; try ration run --ram %s PROGRAM", options->ram);
+		complain("run: PROGRAM is missing; try ration run --ram %s PROGRAM",
+			 options->ram);
 		status = EXIT_USAGE;
 	}
 	if (status)
