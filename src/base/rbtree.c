@@ -138,6 +138,7 @@ static void rb_erase_balance(struct rb_root *root, struct rb_node *node, struct 
 	while (parent && !rb_is_red(node)) {
 		is_left = parent->left == node;
 		sibling = is_left ? parent->right : parent->left;
+		MM_DEBUG_ASSERT(sibling); /* that side is one black node higher */
 		if (sibling->is_red) {
 			sibling->is_red = false;
 			parent->is_red = true;
