@@ -207,7 +207,7 @@ static void move_commit(const struct remap *r, struct vma_reserve *reserve)
 	struct vma *vma;
 
 	move_entries(r);
-	while ((vma = vma_find_first(mm, at)) && vma->start < end) {
+	while (at < end && (vma = vma_find_first(mm, at)) && vma->start < end) {
 		struct mm_range part = range_clip(old_range(r), vma);
 		struct mm_range range = new_range(r, vma);
 		uint32_t flags = vma->flags;
