@@ -161,11 +161,13 @@ void mm_region_unmap(struct mm *mm, struct mm_range range)
 	}
 }
 
-/* @reserve has an area for each cut. The range has no entries any more. */
+/* @reserve has an area for each cut. The range has no entries any more; it may be empty. */
 void mm_remove_areas(struct mm *mm, struct mm_range range, struct vma_reserve *reserve)
 {
 	struct vma *vma, *next;
 
+	if (range.start >= range.end)
+		return;
 	vma_cut(mm, range.start, reserve);
 	vma_cut(mm, range.end, reserve);
 	for (vma = vma_find_first(mm, range.start); vma && vma->start < range.end; vma = next) {

@@ -39,10 +39,15 @@ static struct mm_range old_range(const struct remap *r)
 	return (struct mm_range){r->addr, r->addr + r->old_len};
 }
 
-/* What of the old range moves, when it shrinks on the way. */
+/* What of the old range moves, and what is cut off when it shrinks on the way. */
 static struct mm_range moved_range(const struct remap *r)
 {
 	return (struct mm_range){r->addr, r->addr + min_u64(r->old_len, r->new_len)};
+}
+
+static struct mm_range tail_range(const struct remap *r)
+{
+	return (struct mm_range){moved_range(r).end, old_range(r).end};
 }
 
 static struct vma *first_area(const struct remap *r)
@@ -50,19 +55,19 @@ static struct vma *first_area(const struct remap *r)
 	return vma_find(r->mm, r->addr);
 }
 
-/* The next area that has a part of the old range. */
+/* The next area that has a part of what moves. */
 static struct vma *next_area(const struct remap *r, struct vma *vma)
 {
 	vma = vma_next(vma);
-	return vma && vma->start < r->addr + r->old_len ? vma : NULL;
+	return vma && vma->start < moved_range(r).end ? vma : NULL;
 }
 
-/* Where that area's part goes. The last one takes the change of length. */
+/* Where that area's part goes. The last one takes what is new. */
 static struct mm_range new_range(const struct remap *r, const struct vma *vma)
 {
-	struct mm_range part = range_clip(old_range(r), vma);
+	struct mm_range part = range_clip(moved_range(r), vma);
 	vaddr_t shift = r->new_addr - r->addr; /* modulo 2^64 */
-	bool is_last = part.end == r->addr + r->old_len;
+	bool is_last = part.end == moved_range(r).end;
 
 	return (struct mm_range){
 		.start = part.start + shift,
@@ -107,7 +112,7 @@ static int clear_new_range(struct mm *mm, struct mm_range range)
  */
 static int move_reserve(const struct remap *r, struct vma_reserve *reserve)
 {
-	unsigned int nr = mm_nr_cuts(r->mm, old_range(r));
+	unsigned int nr = mm_nr_cuts(r->mm, old_range(r)) + mm_nr_cuts(r->mm, tail_range(r));
 
 	for (struct vma *vma = first_area(r); vma; vma = next_area(r, vma))
 		nr += 2 + mm_nr_cuts(r->mm, new_range(r, vma));
@@ -135,7 +140,7 @@ static int move_drop_translations(const struct remap *r)
 	for (struct vma *vma = first_area(r); vma && !err; vma = next_area(r, vma))
 		err = clear_new_range(r->mm, new_range(r, vma));
 	if (!err)
-		err = mm_zap_range(r->mm, (struct mm_range){moved.end, r->addr + r->old_len});
+		err = mm_zap_range(r->mm, tail_range(r));
 	return err;
 }
 
@@ -160,7 +165,7 @@ static int move_tell_machine(const struct remap *r)
  */
 static void move_give_up(const struct remap *r, struct vma_reserve *reserve)
 {
-	struct mm_range lost = {moved_range(r).end, r->addr + r->old_len};
+	struct mm_range tail = tail_range(r);
 	struct vma *vma, *next;
 
 	for (vma = first_area(r); vma; vma = next) {
@@ -171,11 +176,9 @@ static void move_give_up(const struct remap *r, struct vma_reserve *reserve)
 				  MM_PROT_NONE);
 		mm_remove_areas(r->mm, range, reserve);
 	}
-	if (lost.start < lost.end) {
-		mm_region_unmap(r->mm, lost);
-		mm_remove_areas(r->mm, lost, reserve);
-	}
-	pgtable_free_range(r->mm, lost.start, lost.end);
+	mm_region_unmap(r->mm, tail);
+	mm_remove_areas(r->mm, tail, reserve);
+	pgtable_free_range(r->mm, tail.start, tail.end);
 }
 
 static void move_entries(const struct remap *r)
@@ -203,12 +206,13 @@ static void move_entries(const struct remap *r)
 static void move_commit(const struct remap *r, struct vma_reserve *reserve)
 {
 	struct mm *mm = r->mm;
-	vaddr_t at = r->addr, end = r->addr + r->old_len;
+	vaddr_t at = r->addr, end = moved_range(r).end;
 	struct vma *vma;
 
 	move_entries(r);
+	mm_remove_areas(mm, tail_range(r), reserve);
 	while (at < end && (vma = vma_find_first(mm, at)) && vma->start < end) {
-		struct mm_range part = range_clip(old_range(r), vma);
+		struct mm_range part = range_clip(moved_range(r), vma);
 		struct mm_range range = new_range(r, vma);
 		uint32_t flags = vma->flags;
 
@@ -218,7 +222,7 @@ static void move_commit(const struct remap *r, struct vma_reserve *reserve)
 		vma_add(mm, range.start, range.end, flags, reserve);
 		at = part.end;
 	}
-	pgtable_free_range(mm, r->addr, end);
+	pgtable_free_range(mm, r->addr, old_range(r).end);
 }
 
 /* r->new_addr is set. */
@@ -288,19 +292,31 @@ static int remap_grow(struct remap *r)
 	return err ? err : remap_move(r);
 }
 
+static bool has_foreign(struct mm *mm, struct mm_range range)
+{
+	struct vma *vma = vma_find_first(mm, range.start);
+
+	for (; vma && vma->start < range.end; vma = vma_next(vma))
+		if (vma->flags & VMA_FOREIGN)
+			return true;
+	return false;
+}
+
 /* MREMAP_FIXED, MREMAP_DONTUNMAP: it moves in any case. */
 static int remap_to(struct remap *r)
 {
 	struct vma *vma = first_area(r);
+	uint64_t moved_len = min_u64(r->old_len, r->new_len);
 
 	if (r->old_len == 0)
 		return -EINVAL;
-	if (r->old_len > vma->end - r->addr &&
+	if (moved_len > vma->end - r->addr &&
 	    !(r->flags & MM_MREMAP_FIXED && r->old_len == r->new_len))
-		return -EFAULT; /* several areas */
-	for (; vma; vma = next_area(r, vma))
-		if (vma->flags & VMA_FOREIGN)
-			return -EOPNOTSUPP;
+		return -EFAULT; /* only a plain move takes several areas */
+	if (r->old_len > TASK_SIZE - r->addr)
+		return -EINVAL;
+	if (has_foreign(r->mm, old_range(r)))
+		return -EOPNOTSUPP;
 	if (!(r->flags & MM_MREMAP_FIXED) &&
 	    !(mm_range_in_window(r->mm, r->new_addr, r->new_len) &&
 	      vma_range_is_free(r->mm, r->new_addr, r->new_addr + r->new_len))) {
