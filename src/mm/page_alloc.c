@@ -131,8 +131,11 @@ static pfn_t take_from_zones(struct mm_system *sys, unsigned int order, enum gfp
 int page_alloc_uncounted(struct mm_system *sys, unsigned int order, enum gfp gfp,
 			 struct page **ret_page)
 {
-	pfn_t pfn = take_from_zones(sys, order, gfp);
+	pfn_t pfn;
 
+	if (sys->is_memalloc)
+		gfp = GFP_RECLAIM;
+	pfn = take_from_zones(sys, order, gfp);
 	if (pfn == PFN_NONE && (order > 0 || gfp == GFP_RECLAIM)) {
 		pcp_drain(sys);
 		pfn = take_from_zones(sys, order, gfp);

@@ -154,8 +154,11 @@ static void device_return(struct swap_area *area, uint64_t number)
 static struct swap_cluster *cluster_create(struct mm_system *sys, struct swap_area *area,
 					   uint64_t number)
 {
-	struct swap_cluster *c = kmem_cache_alloc(sys, sys->swap_cluster_cache);
+	struct swap_cluster *c;
 
+	sys->is_memalloc = true;
+	c = kmem_cache_alloc(sys, sys->swap_cluster_cache);
+	sys->is_memalloc = false;
 	if (!c)
 		return NULL;
 	memset(c, 0, sizeof(*c));
@@ -183,22 +186,23 @@ static void cluster_destroy(struct mm_system *sys, struct swap_area *area,
 	kmem_cache_free(sys, sys->swap_cluster_cache, c);
 }
 
-/* The next cluster that nobody uses, round robin from the hint. */
-static struct swap_cluster *cluster_take_unused(struct mm_system *sys, struct swap_area *area)
+/* The next cluster that nobody uses, round robin from the hint. 0, -ENOSPC or -ENOMEM. */
+static int cluster_take_unused(struct mm_system *sys, struct swap_area *area,
+			       struct swap_cluster **ret_cluster)
 {
 	for (uint64_t i = 0; i < area->nr_clusters; i++) {
 		uint64_t number = (area->hint + i) % area->nr_clusters;
-		struct swap_cluster *c;
 
 		if (area->clusters[number] || !device_grants(area, number))
 			continue;
 		area->hint = number + 1;
-		c = cluster_create(sys, area, number);
-		if (!c)
-			device_return(area, number);
-		return c;
+		*ret_cluster = cluster_create(sys, area, number);
+		if (*ret_cluster)
+			return 0;
+		device_return(area, number);
+		return -ENOMEM;
 	}
-	return NULL;
+	return -ENOSPC;
 }
 
 /* Clusters sealed by a fork are ours again once the other process is gone. */
@@ -221,15 +225,16 @@ static struct swap_cluster *cluster_unseal(struct swap_area *area)
 	return NULL;
 }
 
-static bool area_next_cluster(struct mm_system *sys, struct swap_area *area)
+static int area_next_cluster(struct mm_system *sys, struct swap_area *area)
 {
-	struct swap_cluster *old = area->current, *c;
+	struct swap_cluster *old = area->current, *c = NULL;
+	int err;
 
 	if (area->full_for > 0) {
 		area->full_for--;
-		return false;
+		return -ENOSPC;
 	}
-	c = cluster_take_unused(sys, area);
+	err = cluster_take_unused(sys, area, &c);
 	if (!c && !list_is_empty(&area->partial))
 		c = list_entry(area->partial.next, struct swap_cluster, node);
 	if (!c)
@@ -239,10 +244,13 @@ static bool area_next_cluster(struct mm_system *sys, struct swap_area *area)
 		cluster_destroy(sys, area, old);
 	else if (old)
 		cluster_list_update(area, old);
-	area->full_for = c ? 0 : FULL_PATIENCE;
-	if (c)
+	if (c) {
 		cluster_list_update(area, c);
-	return c != NULL;
+		return 0;
+	}
+	if (err == -ENOSPC)
+		area->full_for = FULL_PATIENCE;
+	return err;
 }
 
 static int area_slot_alloc(struct mm_system *sys, struct swap_area *area,
@@ -251,8 +259,10 @@ static int area_slot_alloc(struct mm_system *sys, struct swap_area *area,
 	struct swap_cluster *c = area->current;
 
 	if (!c || c->nr_used == SWAP_CLUSTER_SLOTS) {
-		if (!area_next_cluster(sys, area))
-			return -ENOSPC;
+		int err = area_next_cluster(sys, area);
+
+		if (err)
+			return err;
 		c = area->current;
 	}
 	for (unsigned int i = 0; i < SWAP_CLUSTER_SLOTS; i++) {
@@ -292,24 +302,28 @@ static struct swap_area *area_best(struct mm_system *sys, uint32_t tried)
  * The area of the highest priority that has room; areas of equal priority take turns by
  * cluster.
  *
- * Return: 0, or -ENOSPC.
+ * Return: 0; -ENOSPC; -ENOMEM where there was no memory for a cluster's bookkeeping just now.
  * Context: sys->lock held.
  */
 int swap_slot_alloc(struct mm_system *sys, swp_entry_t *ret_entry)
 {
 	uint32_t tried = 0;
+	int err = -ENOSPC;
 
 	for (unsigned int i = 0; i < sys->nr_swap_areas; i++) {
 		struct swap_area *area = area_best(sys, tried);
+		int area_err = area_slot_alloc(sys, area, ret_entry);
 
-		if (area_slot_alloc(sys, area, ret_entry) == 0) {
+		if (!area_err) {
 			if (area->current->nr_used + 1 == SWAP_CLUSTER_SLOTS)
 				sys->swap_turn = area->type + 1;
 			return 0;
 		}
+		if (area_err == -ENOMEM)
+			err = -ENOMEM;
 		tried |= 1u << area->type;
 	}
-	return -ENOSPC;
+	return err;
 }
 
 static void slot_taken(struct mm_system *sys, struct swap_area *area, struct swap_cluster *c)

@@ -67,6 +67,7 @@ struct mm_system {
 	struct kmem_cache *swap_cluster_cache;
 
 	bool has_waiters; /* somebody was told RETRY or -EAGAIN since the last wake */
+	bool is_memalloc; /* this allocation serves reclaim: to the last frame (PF_MEMALLOC) */
 	bool frozen;	  /* a fork is on its way: faults answer RETRY */
 	bool kswapd_awake;
 	unsigned int kswapd_priority;

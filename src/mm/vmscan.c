@@ -158,19 +158,20 @@ static void harvest(void *arg, struct page **pages, unsigned int nr, bool *ret_y
 }
 
 /* Its slot may be kept with a fork's other half: then it is not ours to write. */
-static bool slot_for_write(struct mm_system *sys, struct page *page)
+static int slot_for_write(struct mm_system *sys, struct page *page)
 {
 	swp_entry_t entry;
+	int err;
 
 	if (page_has(page, PG_swapcache)) {
 		if (swap_slot_is_writable(sys, page->swap))
-			return true;
+			return 0;
 		swap_cache_del(sys, page);
 	}
-	if (swap_slot_alloc(sys, &entry))
-		return false;
-	swap_cache_add(sys, page, entry);
-	return true;
+	err = swap_slot_alloc(sys, &entry);
+	if (!err)
+		swap_cache_add(sys, page, entry);
+	return err;
 }
 
 static void page_gone(struct mm_system *sys, struct page *page)
@@ -240,8 +241,10 @@ unsigned int reclaim_evict(struct mm_system *sys, struct mm *locked, struct page
 		idle_pages(&rc, pages, nr, had); /* not accessed, but still translated */
 	for (unsigned int i = 0; i < nr; i++) {
 		if (!evict_at_once(&rc, pages[i], &ret_verdicts[i])) {
-			ret_verdicts[i] = POLICY_ACTIVATE;
-			if (slot_for_write(sys, pages[i])) {
+			int err = slot_for_write(sys, pages[i]);
+
+			ret_verdicts[i] = err == -ENOSPC ? POLICY_ACTIVATE : POLICY_KEEP;
+			if (!err) {
 				ret_verdicts[i] = POLICY_GONE;
 				pages[i]->flags &= ~(uint32_t)PG_isolated;
 				writes[nr_writes++] = pages[i];
@@ -335,6 +338,7 @@ static bool has_free_frames(const struct mm_system *sys)
  */
 enum reclaim_result reclaim_direct(struct mm_system *sys)
 {
+	uint64_t nr_freed = sys->vmstat[MM_VMSTAT_pgfree];
 	struct reclaim rc = {.sys = sys};
 	unsigned int gone = 0;
 
@@ -354,8 +358,8 @@ enum reclaim_result reclaim_direct(struct mm_system *sys)
 			break;
 	}
 	swap_complete(sys);
-	if (has_free_frames(sys))
-		return RECLAIM_FREED;
+	if (has_free_frames(sys) || sys->vmstat[MM_VMSTAT_pgfree] != nr_freed)
+		return RECLAIM_FREED; /* or it was, and another thread has it by now */
 	if (gone > 0 || sys->nr_io > 0)
 		return RECLAIM_WAIT;
 	return rc.was_refused ? RECLAIM_WAIT : RECLAIM_NOTHING;
