@@ -172,16 +172,12 @@ static bool set_option(struct arena_options *options, int name, int value)
 	}
 }
 
-/* The limits are the C library's: half a sub-heap of 64 MiB, and 80 words for a fast bin. */
-#define MMAP_THRESHOLD_LIMIT (32 << 20)
-#define MXFAST_LIMIT	     (80 * (int)sizeof(size_t) / 4)
+#define MXFAST_LIMIT (80 * (int)sizeof(size_t) / 4) /* the C library's: bytes in a fast bin */
 
 EXPORT int mallopt(int name, int value)
 {
 	struct arena_options options;
 
-	if (name == M_MMAP_THRESHOLD && (value < 0 || value > MMAP_THRESHOLD_LIMIT))
-		return 0;
 	if (name == M_MXFAST && (value < 0 || value > MXFAST_LIMIT))
 		return 0;
 	arena_get_options(&malloc_process_arena, &options);

@@ -70,12 +70,15 @@ static void take(struct model *model, struct model_object *object)
 
 static void resize(struct model *model, struct model_object *object)
 {
-	uint64_t size = random_size(model), old_size = object->size;
+	uint64_t size = random_size(model), old_size = object->size, before, after;
 	void *moved = NULL;
 	int err;
 
+	assert_int_equal(arena_usable_size(model->arena, object->bytes, &before), 0);
 	err = arena_realloc(model->arena, object->bytes, size, &moved);
 	if (err) {
+		assert_int_equal(arena_usable_size(model->arena, object->bytes, &after), 0);
+		assert_int_equal(before, after);
 		assert_true(model->may_fail);
 		assert_int_equal(err, -ENOMEM);
 		assert_null(moved);
