@@ -452,19 +452,17 @@ struct swap_share *run_share_swap(const struct run_map *map, unsigned int area)
 }
 
 /**
- * run_share_open_area() - open swap area @area anew, and keep other runs off it.
+ * run_share_open_swap() - open a swap area anew, and keep other runs off it.
+ * @path: of the area, or of a descriptor of it in /proc.
  * @ret_fd: for reading and writing, close-on-exec, in the calling thread's file table.
  *
- * Return: 0; -ENOENT if the launcher is gone; -EAGAIN if another run has the area; -errno.
+ * Return: 0; -EAGAIN if another run has the area; -errno.
  */
-int run_share_open_area(const struct run_map *map, unsigned int area, int *ret_fd)
+int run_share_open_swap(const char *path, int *ret_fd)
 {
-	char folder[32] = "/proc/", path[48];
-	long fd, err;
+	long fd = sys_call3(SYS_open, (long)path, O_RDWR | O_CLOEXEC, 0);
+	long err;
 
-	memcpy(put_uint(folder + 6, (uint32_t)map->share->launcher_pid), "/fd/", 5);
-	put_path(path, folder, (uint32_t)map->share->areas[area].fd);
-	fd = sys_call3(SYS_open, (long)path, O_RDWR | O_CLOEXEC, 0);
 	if (fd < 0)
 		return (int)fd;
 	err = sys_call2(SYS_flock, fd, LOCK_SH | LOCK_NB);
@@ -474,6 +472,20 @@ int run_share_open_area(const struct run_map *map, unsigned int area, int *ret_f
 	}
 	*ret_fd = (int)fd;
 	return 0;
+}
+
+/**
+ * run_share_open_area() - run_share_open_swap() of area @area, through the launcher.
+ *
+ * Return: as that; -ENOENT if the launcher is gone.
+ */
+int run_share_open_area(const struct run_map *map, unsigned int area, int *ret_fd)
+{
+	char folder[32] = "/proc/", path[48];
+
+	memcpy(put_uint(folder + 6, (uint32_t)map->share->launcher_pid), "/fd/", 5);
+	put_path(path, folder, (uint32_t)map->share->areas[area].fd);
+	return run_share_open_swap(path, ret_fd);
 }
 
 /**

@@ -162,6 +162,7 @@ void run_share_release(struct run_map *map, unsigned int slot);
 unsigned int run_share_reclaim(struct run_map *map);
 
 struct swap_share *run_share_swap(const struct run_map *map, unsigned int area);
+int run_share_open_swap(const char *path, int *ret_fd);
 int run_share_open_area(const struct run_map *map, unsigned int area, int *ret_fd);
 void run_share_say(struct run_share *share, const char *line);
 const char *run_share_next_words(struct run_share *share);

@@ -620,6 +620,9 @@ def a_launcher_killed_hard_takes_the_program_with_it(tmp):
         launcher.kill()
         launcher.wait(PATIENCE)
         wait_until(lambda: state_of(program) in (None, "Z"), "the program is gone")
+        # its threads may be on their way still, and hold the area until they are gone
+        wait_until(lambda: run_program("--swap", "new", "true", cwd=tmp).returncode == 0,
+                   "its swap is free")
     # what is left is a whole swap file, as the help says: the next run can use it
     expect(run_program("--swap", "new", "echo", "hi", cwd=tmp), 0, "", "hi\n")
 

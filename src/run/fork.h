@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork() of a managed process: the program's side (fork.c), the service thread's
+ * (fork_freeze.c).
+ */
+#ifndef RUN_FORK_H
+#define RUN_FORK_H
+
+#include "ration/types.h"
+
+struct runtime;
+
+int rt_fork_init(void);
+void rt_fork_child_on_demand(void);
+
+long rt_fork_freeze(struct runtime *rt, const uint64_t *args);
+long rt_fork_thaw(struct runtime *rt, const uint64_t *args);
+uint64_t rt_frozen_work(struct runtime *rt);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The preloaded library comes to life in a process of a run.
+ *
+ * The constructor runs before that of any other object, the C library's too (the library is
+ * linked with -z initfirst), so that nothing the program does is missed. It starts the first
+ * thread of the runtime, which opens what the runtime needs in its own file table and makes the
+ * manager, and waits for it. If anything fails the program does not run at all: half managed
+ * would be a budget that is not kept.
+ *
+ * Without RATION_RUN in the environment the library does nothing but serve malloc() from the
+ * kernel's memory. So it is, too, where the launcher has ended: a daemon of the run goes on
+ * with what it has, but what it starts is not managed.
+ *
+ * In the child of a fork the same is done over what the fork copied (run/fork.c).
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/log.h"
+#include "machine/host.h"
+#include "policy/two_lists.h"
+#include "run/boot.h"
+#include "run/complain.h"
+#include "run/fork.h"
+#include "run/malloc_backend.h"
+#include "run/runtime.h"
+#include "run/service.h"
+#include "run/thread.h"
+#include "swapdev/file.h"
+
+#define RUN_IS_OVER 1 /* no error: the launcher is gone */
+
+struct runtime rt_runtime;
+
+/* The first thread's task, and what came of it. */
+static struct {
+	int (*start)(struct runtime *rt, const char *path, const char **ret_what);
+	const char *path;
+	const char *what; /* what failed */
+	int err;
+	uint32_t is_done; /* futex */
+} boot;
+
+/**
+ * rt_fatal() - Ration itself has failed: one line, and the process ends with status 125.
+ * @what: what failed.
+ * @err: -errno.
+ *
+ * Context: a thread of the program, which has a standard error.
+ */
+void rt_fatal(const char *what, int err)
+{
+	const char *why = strerrordesc_np(-err);
+
+	log_line("ration: %s: %s", what, why ? why : "error");
+	for (;;)
+		sys_call2(SYS_exit_group, EXIT_TROUBLE, 0);
+}
+
+static void boot_main(void *arg)
+{
+	struct runtime *rt = arg;
+	int err;
+
+	rt->service_tid = (uint32_t)sys_call2(SYS_gettid, 0, 0);
+	err = boot.start(rt, boot.path, &boot.what);
+	boot.err = err;
+	rt_futex_set(&boot.is_done, 1);
+	if (!err)
+		rt_service_run(rt);
+}
+
+/**
+ * rt_boot() - start the first thread, have it make the runtime, and wait.
+ * @start: what it is to do; it sets *ret_what when it fails.
+ * @path: of the run's shared memory.
+ *
+ * Does not return if it fails. The thread becomes the service thread.
+ *
+ * Return: 0, or what @start gave if that is positive; then there is no thread.
+ */
+int rt_boot(int (*start)(struct runtime *rt, const char *path, const char **ret_what),
+	    const char *path)
+{
+	struct rt_thread_config cfg = {
+		.name = "ration-service",
+		.fn = boot_main,
+		.arg = &rt_runtime,
+		.flags = RT_THREAD_OWN_FILES,
+	};
+	int err;
+
+	boot.start = start;
+	boot.path = path;
+	boot.what = "cannot start";
+	boot.is_done = 0;
+	err = rt_thread_start(&cfg);
+	if (err)
+		rt_fatal("cannot start a thread", err);
+	rt_futex_await(&boot.is_done, 1);
+	if (boot.err < 0)
+		rt_fatal(boot.what, boot.err);
+	return boot.err;
+}
+
+/* The fault handlers are each other's neighbours on the processors; the rest joins the first.
+ */
+static unsigned int current_cpu(void *arg)
+{
+	(void)arg;
+	return rt_thread_index() % RT_HANDLERS_MAX;
+}
+
+static int spawn_io_thread(void (*fn)(void *), void *arg)
+{
+	struct rt_thread_config cfg = {.name = "ration-io", .fn = fn, .arg = arg};
+
+	return rt_thread_start(&cfg);
+}
+
+static void note_paths(struct runtime *rt)
+{
+	uint32_t paths = machine_host_moves(rt->machine) ? RUN_PATH_MOVE : RUN_PATH_COPY;
+
+	for (unsigned int i = 0; i < rt->nr_swapdevs; i++) {
+		bool uring = swapdev_file_engine(rt->swapdevs[i])[0] == 'i';
+
+		paths |= uring ? RUN_PATH_URING : RUN_PATH_THREAD;
+	}
+	__atomic_fetch_or(&rt->map.share->paths, paths, __ATOMIC_RELAXED);
+}
+
+static int make_machine(struct runtime *rt)
+{
+	struct machine_host_config cfg = {
+		.ram_bytes = rt->map.share->ram_bytes & PAGE_MASK,
+		.no_move = (rt->map.share->flags & RUN_NO_MOVE) != 0,
+	};
+	int err = machine_host_create(&cfg, &rt->machine);
+
+	if (!err)
+		machine_host_window(rt->machine, &rt->window_start, &rt->window_end);
+	return err;
+}
+
+static int make_swapdev(struct runtime *rt, unsigned int i)
+{
+	const struct run_share *share = rt->map.share;
+	struct swapdev_file_config cfg = {
+		.nr_slots = share->areas[i].nr_slots,
+		.name = share->areas[i].name,
+		.share = run_share_swap(&rt->map, i),
+		.owner = rt->slot,
+		.no_uring = (share->flags & RUN_NO_URING) != 0,
+		.no_direct = (share->flags & RUN_NO_DIRECT) != 0,
+		.spawn = spawn_io_thread,
+	};
+	int err = run_share_open_area(&rt->map, i, &cfg.fd);
+
+	if (err)
+		return err;
+	rt->swap_fds[i] = cfg.fd;
+	err = swapdev_file_create(&cfg, &rt->swapdevs[i]);
+	if (err)
+		sys_call2(SYS_close, cfg.fd, 0);
+	return err;
+}
+
+static int make_swapdevs(struct runtime *rt)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < rt->map.share->nr_areas && !err; i++) {
+		err = make_swapdev(rt, i);
+		rt->nr_swapdevs += !err;
+	}
+	return err;
+}
+
+static int make_manager(struct runtime *rt)
+{
+	struct mm_config cfg = MM_CONFIG_DEFAULT;
+	int err;
+
+	cfg.machine = rt->machine;
+	cfg.policy = &policy_two_lists;
+	cfg.nr_cpus = RT_HANDLERS_MAX;
+	cfg.swappiness = rt->map.share->swappiness;
+	cfg.window_start = rt->window_start;
+	cfg.window_end = rt->window_end;
+	cfg.cpu = current_cpu;
+	cfg.wake = rt_engine_wake;
+	cfg.wake_kswapd = rt_kswapd_wake;
+	cfg.arg = rt;
+	cfg.vmstat = rt->map.share->procs[rt->slot].vmstat;
+	err = mm_system_create(&cfg, &rt->sys);
+	for (unsigned int i = 0; i < rt->nr_swapdevs && !err; i++)
+		err = mm_swapon(rt->sys, rt->swapdevs[i], rt->map.share->areas[i].prio);
+	return err ? err : mm_create(rt->sys, &rt->mm);
+}
+
+/**
+ * rt_start_threads() - the fault handlers and kswapd.
+ *
+ * Return: 0, or -errno.
+ */
+int rt_start_threads(struct runtime *rt)
+{
+	int err = rt_engine_start(rt);
+
+	return err ? err : rt_kswapd_start(rt);
+}
+
+static int attach(struct runtime *rt, const char *path, const char **ret_what)
+{
+	int err;
+
+	*ret_what = "cannot open what the processes of the run share";
+	err = run_share_attach(path, &rt->map);
+	if (err == -ENOENT)
+		return RUN_IS_OVER;
+	if (err)
+		return err;
+	*ret_what = "cannot join the run: 64 processes are in it already";
+	err = run_share_claim(&rt->map, &rt->slot);
+	if (err)
+		return err;
+	*ret_what = "cannot set up memory (userfaultfd)";
+	err = make_machine(rt);
+	if (err)
+		return err;
+	*ret_what = "cannot open the swap area";
+	err = make_swapdevs(rt);
+	if (err)
+		return err;
+	*ret_what = "cannot start the memory manager";
+	err = make_manager(rt);
+	if (err)
+		return err;
+	note_paths(rt);
+	*ret_what = "cannot start threads";
+	return rt_start_threads(rt);
+}
+
+static const char *find_run(char **envp)
+{
+	size_t len = strlen(RUN_SHARE_ENV);
+
+	for (; envp && *envp; envp++)
+		if (strncmp(*envp, RUN_SHARE_ENV, len) == 0 && (*envp)[len] == '=')
+			return *envp + len + 1;
+	return NULL;
+}
+
+/* glibc gives constructors what main() gets. */
+__attribute__((constructor(101))) static void init(int argc, char **argv, char **envp)
+{
+	const char *path = find_run(envp);
+	int err;
+
+	(void)argc;
+	(void)argv;
+	if (!path)
+		return;
+	err = rt_threads_init();
+	if (err)
+		rt_fatal("this C library is not supported", err);
+	if (rt_boot(attach, path) == RUN_IS_OVER)
+		return;
+	err = rt_fork_init();
+	if (err)
+		rt_fatal("cannot prepare for fork()", err);
+	__atomic_store_n(&rt_runtime.state, RT_MANAGED, __ATOMIC_RELEASE);
+	rt_malloc_backend_set();
+}

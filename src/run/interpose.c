@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The C library's calls on memory, as the program gets to see them.
+ *
+ * The dynamic linker binds the program's calls, and those of its libraries, to these. What is
+ * not the manager's goes to the kernel as a raw system call, with the C library's meaning of
+ * errno. The C library's own calls to itself (thread stacks, its loader's mappings) do not come
+ * here, and the kernel never places a mapping in the window, which is taken.
+ *
+ * A program that makes raw system calls on managed memory goes behind the manager's back:
+ * docs/run.md says what happens then.
+ */
+#undef _FILE_OFFSET_BITS /* it renames mmap to mmap64, and both are defined here */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "run/route.h"
+#include "run/runtime.h"
+#include "run/service.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* glibc declares these with attributes and macros of its own that ours need not repeat. */
+EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset);
+EXPORT int pkey_mprotect(void *addr, size_t len, int prot, int pkey);
+
+static bool touches(const void *addr, size_t len)
+{
+	return rt_is_managed() && rt_touches_window(&rt_runtime, (vaddr_t)addr, len ? len : 1);
+}
+
+/* The kernel's answer, or the service thread's, becomes the C library's. */
+static long answer(long ret)
+{
+	if ((unsigned long)ret < (unsigned long)-4095)
+		return ret;
+	errno = (int)-ret;
+	return -1;
+}
+
+static long ask(enum rt_op op, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
+{
+	struct rt_request request = {.op = op, .args = {a, b, c, d, e}};
+
+	return rt_service_call(&request);
+}
+
+/*
+ * MAP_POPULATE: what Linux does before it returns. A page that can be written is made so that a
+ * write does not fault: adding 0 changes nothing, whoever else writes.
+ */
+static void populate(char *start, size_t len, int prot)
+{
+	for (size_t at = 0; at < len; at += PAGE_SIZE) {
+		if (prot & PROT_WRITE)
+			__atomic_fetch_add(start + at, 0, __ATOMIC_RELAXED);
+		else if (prot & PROT_READ)
+			(void)*(volatile char *)(start + at);
+	}
+}
+
+static long map_managed(void *addr, size_t len, int prot, int flags)
+{
+	long ret = ask(RT_OP_MAP, (uint64_t)addr, len, (uint64_t)prot, (uint64_t)flags, 0);
+
+	if (ret >= 0 && (flags & MAP_POPULATE))
+		populate((char *)ret, len, prot);
+	return ret;
+}
+
+/* The caller's descriptors are the caller's: it maps, the service thread puts it in place. */
+static long map_foreign(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
+{
+	int anywhere = flags & ~(MAP_FIXED | MAP_FIXED_NOREPLACE);
+	long from, ret;
+
+	if ((vaddr_t)addr & ~PAGE_MASK)
+		return -EINVAL;
+	from = sys_call6(SYS_mmap, 0, (long)len, prot, anywhere, fd, offset);
+	if ((unsigned long)from >= (unsigned long)-4095)
+		return from;
+	ret = ask(RT_OP_PLACE, (uint64_t)addr, len, (uint64_t)prot, (uint64_t)flags,
+		  (uint64_t)from);
+	if (ret < 0)
+		sys_call2(SYS_munmap, from, (long)len);
+	return ret;
+}
+
+static long do_mmap(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
+{
+	struct rt_window window = {rt_runtime.window_start, rt_runtime.window_end};
+	enum rt_route route = RT_ROUTE_HOST;
+
+	if (rt_is_managed() && ((uint64_t)offset & ~PAGE_MASK) == 0)
+		route = rt_route_mmap(&window, (vaddr_t)addr, len, prot, flags);
+	switch (route) {
+	case RT_ROUTE_MANAGED:
+		return map_managed(addr, len, prot, flags);
+	case RT_ROUTE_FOREIGN:
+		return map_foreign(addr, len, prot, flags, fd, offset);
+	case RT_ROUTE_NO_ROOM:
+		return -ENOMEM;
+	default:
+		return sys_call6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset);
+	}
+}
+
+EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	return (void *)answer(do_mmap(addr, len, prot, flags, fd, offset));
+}
+
+EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
+{
+	return (void *)answer(do_mmap(addr, len, prot, flags, fd, offset));
+}
+
+EXPORT int munmap(void *addr, size_t len)
+{
+	if (touches(addr, len))
+		return (int)answer(ask(RT_OP_UNMAP, (uint64_t)addr, len, 0, 0, 0));
+	return (int)answer(sys_call2(SYS_munmap, (long)addr, (long)len));
+}
+
+EXPORT int mprotect(void *addr, size_t len, int prot)
+{
+	if (touches(addr, len))
+		return (int)answer(
+			ask(RT_OP_PROTECT, (uint64_t)addr, len, (uint64_t)prot, 0, 0));
+	return (int)answer(sys_call3(SYS_mprotect, (long)addr, (long)len, prot));
+}
+
+/* Managed memory has no protection keys; key -1 means plain mprotect(). */
+EXPORT int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
+{
+	if (pkey == -1)
+		return mprotect(addr, len, prot);
+	if (touches(addr, len))
+		return (int)answer(-EINVAL);
+	return (int)answer(sys_call4(SYS_pkey_mprotect, (long)addr, (long)len, prot, pkey));
+}
+
+static long do_mremap(void *addr, size_t old_len, size_t new_len, int flags, void *new_addr)
+{
+	bool goes_inside = (flags & MREMAP_FIXED) && touches(new_addr, new_len);
+
+	if (touches(addr, old_len) || goes_inside)
+		return ask(RT_OP_REMAP, (uint64_t)addr, old_len, new_len, (uint64_t)flags,
+			   (uint64_t)new_addr);
+	return sys_call6(SYS_mremap, (long)addr, (long)old_len, (long)new_len, flags,
+			 (long)new_addr, 0);
+}
+
+EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
+{
+	void *new_addr = NULL;
+	va_list args;
+
+	va_start(args, flags);
+	if (flags & MREMAP_FIXED)
+		new_addr = va_arg(args, void *);
+	va_end(args);
+	return (void *)answer(do_mremap(addr, old_len, new_len, flags, new_addr));
+}
+
+static long do_madvise(void *addr, size_t len, int advice)
+{
+	if (touches(addr, len))
+		return ask(RT_OP_ADVISE, (uint64_t)addr, len, (uint64_t)advice, 0, 0);
+	return sys_call3(SYS_madvise, (long)addr, (long)len, advice);
+}
+
+EXPORT int madvise(void *addr, size_t len, int advice)
+{
+	return (int)answer(do_madvise(addr, len, advice));
+}
+
+/* Returns the error; POSIX_MADV_DONTNEED must not throw anything away, so glibc ignores it. */
+EXPORT int posix_madvise(void *addr, size_t len, int advice)
+{
+	if (advice == POSIX_MADV_DONTNEED)
+		return 0;
+	return (int)-do_madvise(addr, len, advice);
+}
+
+EXPORT int brk(void *addr)
+{
+	vaddr_t got;
+
+	if (!rt_is_managed())
+		got = (vaddr_t)sys_call2(SYS_brk, (long)addr, 0);
+	else
+		got = (vaddr_t)ask(RT_OP_BRK, (uint64_t)addr, 0, 0, 0, 0);
+	return got < (vaddr_t)addr ? (int)answer(-ENOMEM) : 0;
+}
+
+static long host_sbrk(intptr_t delta)
+{
+	long old = sys_call2(SYS_brk, 0, 0);
+	long want;
+
+	if (delta == 0)
+		return old;
+	if (__builtin_add_overflow(old, delta, &want) || want < 0 ||
+	    sys_call2(SYS_brk, want, 0) != want)
+		return -ENOMEM;
+	return old;
+}
+
+EXPORT void *sbrk(intptr_t delta)
+{
+	if (!rt_is_managed())
+		return (void *)answer(host_sbrk(delta));
+	return (void *)answer(ask(RT_OP_SBRK, (uint64_t)delta, 0, 0, 0, 0));
+}
+
+/*
+ * Managed memory cannot be locked: the budget is there to be shared out. ENOMEM is what
+ * mlock(2) says where more is asked than may be locked, and programs are prepared for that.
+ */
+static long do_mlock(const void *addr, size_t len, unsigned int flags)
+{
+	if (len > 0 && touches(addr, len))
+		return -ENOMEM;
+	if (flags == 0)
+		return sys_call2(SYS_mlock, (long)addr, (long)len);
+	return sys_call3(SYS_mlock2, (long)addr, (long)len, flags);
+}
+
+EXPORT int mlock(const void *addr, size_t len)
+{
+	return (int)answer(do_mlock(addr, len, 0));
+}
+
+EXPORT int mlock2(const void *addr, size_t len, unsigned int flags)
+{
+	return (int)answer(do_mlock(addr, len, flags));
+}
+
+EXPORT int munlock(const void *addr, size_t len)
+{
+	if (len > 0 && touches(addr, len))
+		return 0;
+	return (int)answer(sys_call2(SYS_munlock, (long)addr, (long)len));
+}
+
+EXPORT int mlockall(int flags)
+{
+	return (int)answer(rt_is_managed() ? -ENOMEM : sys_call2(SYS_mlockall, flags, 0));
+}

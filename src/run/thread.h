@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The runtime's own threads. How they differ from the program's is told in run/thread.c.
+ */
+#ifndef RUN_THREAD_H
+#define RUN_THREAD_H
+
+#include <stdint.h>
+
+#define RT_THREADS_MAX 8
+
+enum rt_thread_flags {
+	RT_THREAD_OWN_FILES = 1 << 0, /* its file table and working directory are its own */
+};
+
+struct rt_thread_config {
+	const char *name; /* at most 15 bytes, as ps and top show it */
+	void (*fn)(void *arg);
+	void *arg;
+	unsigned int flags; /* enum rt_thread_flags */
+};
+
+int rt_threads_init(void);
+int rt_thread_start(const struct rt_thread_config *cfg);
+void rt_threads_forget(void);
+unsigned int rt_thread_index(void);
+
+/* All signals are blocked from now on; *ret_old is the mask to go back to. */
+void rt_signals_block(uint64_t *ret_old);
+void rt_signals_restore(uint64_t old);
+
+#endif
