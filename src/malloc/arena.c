@@ -27,8 +27,8 @@
 #include "base/checked.h"
 #include "malloc/large.h"
 
-#define BOOT_META_BYTES (4 * META_NODE_BYTES) /* root, middle and leaf, and the small pieces \
-					       */
+/* Root, middle and leaf of the map, and the small pieces. */
+#define BOOT_META_BYTES (4 * META_NODE_BYTES)
 
 /* The first memory: boot memory if there is any, bookkeeping first. */
 static bool prepare(struct arena *arena)

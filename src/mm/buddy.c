@@ -55,18 +55,32 @@ static pfn_t take_smallest(struct mm_system *sys, struct zone *zone, unsigned in
 	if (fits == 0)
 		return PFN_NONE;
 	*order += (unsigned int)__builtin_ctz(fits);
-	pfn = zone->free_area[*order].head;
-	free_area_del(sys, zone, pfn, *order);
+	pfn = page_list_pop(sys->mem_map, &zone->free_area[*order]);
+	if (zone->free_area[*order].nr == 0)
+		zone->free_orders &= ~(1u << *order);
+	page_of(sys, pfn)->flags = 0;
 	return pfn;
 }
 
-/* Of the block at pfn, keeps the first 1 << to frames and frees the rest. */
+/*
+ * Of the block at pfn, keeps the first 1 << to frames and frees the rest: one block of each
+ * order between. Their lists are empty, or the block would not have been split.
+ */
 static void split(struct mm_system *sys, struct zone *zone, pfn_t pfn, unsigned int from,
 		  unsigned int to)
 {
+	zone->free_orders |= (1u << from) - (1u << to);
 	while (from > to) {
+		struct page *page;
+
 		from--;
-		free_area_add(sys, zone, pfn + (1u << from), from);
+		page = page_of(sys, pfn + (1u << from));
+		MM_DEBUG_ASSERT(zone->free_area[from].nr == 0);
+		page->flags = PG_buddy;
+		page->order = from;
+		page->next = page->prev = PFN_NONE;
+		zone->free_area[from].head = zone->free_area[from].tail = pfn + (1u << from);
+		zone->free_area[from].nr = 1;
 	}
 }
 

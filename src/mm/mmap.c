@@ -146,7 +146,7 @@ void mm_region_unmap(struct mm *mm, struct mm_range range)
 {
 	struct vma *vma = vma_find_first(mm, range.start);
 
-	while (vma && vma->start < range.end) {
+	while (range.start < range.end && vma && vma->start < range.end) {
 		struct mm_range run = range_clip(range, vma);
 
 		if (vma->flags & VMA_FOREIGN) {

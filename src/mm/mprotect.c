@@ -3,8 +3,8 @@
  * mprotect: the protection of a range changes (man 2 mprotect). The pattern and its invariants
  * are told in mmap.c.
  *
- * As in Linux the range is worked on area by area, and a hole ends the call with -ENOMEM after
- * what lies before the hole was changed.
+ * As in Linux the range is worked on area by area: a hole, or an area that the machine refuses,
+ * ends the call after what lies before was changed.
  */
 #include "mm/mmap.h"
 
@@ -14,58 +14,94 @@
 #define PROT_GROWS (MM_PROT_GROWSDOWN | MM_PROT_GROWSUP)
 #define PROT_KNOWN (MM_PROT_READ | MM_PROT_WRITE | MM_PROT_EXEC | MM_PROT_SEM)
 
+static uint32_t new_flags(const struct vma *vma, uint32_t prot)
+{
+	return (vma->flags & ~(uint32_t)VMA_PROT) | prot;
+}
+
+/* The area that goes on where part ends; NULL where the range ends, or has a hole. */
+static struct vma *next_part(struct vma *vma, struct mm_range *part, vaddr_t end)
+{
+	part->start = part->end;
+	if (vma->end <= part->start)
+		vma = vma_next(vma);
+	if (part->start == end || !vma || vma->start > part->start)
+		return NULL;
+	part->end = min_u64(end, vma->end);
+	return vma;
+}
+
+/* All that can be refused for a while comes before anything is changed. */
+static int drop_translations(struct mm *mm, struct mm_range range, uint32_t prot)
+{
+	struct vma *vma = vma_find(mm, range.start);
+	struct mm_range part = {range.start, min_u64(range.end, vma->end)};
+	int err = 0;
+
+	for (; vma && !err; vma = next_part(vma, &part, range.end))
+		if (vma->flags != new_flags(vma, prot) && !(vma->flags & VMA_FOREIGN))
+			err = mm_idle_range(mm, part.start, part.end);
+	return err;
+}
+
 /*
- * One area, or the part of it that the range covers. Foreign ones only note it. Return: the
- * area that has range.end's last page now, through *vma.
+ * The part of one area. Foreign ones only note it. Return: 0, with the area that has the part
+ * now in *vma; or the machine's -errno.
  */
-static int protect_area(struct mm *mm, struct vma **vma, struct mm_range range, uint32_t prot,
+static int protect_part(struct mm *mm, struct vma **vma, struct mm_range part, uint32_t prot,
 			struct vma_reserve *reserve)
 {
-	uint32_t flags = ((*vma)->flags & ~(uint32_t)VMA_PROT) | prot;
+	uint32_t flags = new_flags(*vma, prot);
 	int err = 0;
 
 	if ((*vma)->flags == flags)
 		return 0;
-	if (!(flags & VMA_FOREIGN)) {
-		err = mm_idle_range(mm, range.start, range.end);
-		if (!err)
-			err = mm_machine_region(mm, range.start, range.end,
-						MACHINE_REGION_PROTECT, (int)prot);
-	}
+	if (!(flags & VMA_FOREIGN))
+		err = mm_machine_region(mm, part.start, part.end, MACHINE_REGION_PROTECT,
+					(int)prot);
 	if (err)
 		return err;
-	vma_cut(mm, range.start, reserve);
-	vma_cut(mm, range.end, reserve);
-	*vma = vma_find(mm, range.start);
+	vma_cut(mm, part.start, reserve);
+	vma_cut(mm, part.end, reserve);
+	*vma = vma_find(mm, part.start);
 	(*vma)->flags = flags;
 	*vma = vma_merge(mm, *vma);
 	return 0;
 }
 
-static int protect_locked(struct mm *mm, struct mm_range range, uint32_t prot)
+static int protect_parts(struct mm *mm, struct mm_range range, uint32_t prot,
+			 struct vma_reserve *reserve)
 {
 	struct vma *vma = vma_find(mm, range.start);
+	struct mm_range part = {range.start, min_u64(range.end, vma->end)};
+
+	while (vma) {
+		int err = protect_part(mm, &vma, part, prot, reserve);
+
+		if (err)
+			return err;
+		vma = next_part(vma, &part, range.end);
+	}
+	return part.start == range.end ? 0 : -ENOMEM;
+}
+
+static int protect_locked(struct mm *mm, struct mm_range range, uint32_t prot)
+{
 	struct vma_reserve reserve = {0};
-	vaddr_t at = range.start;
 	unsigned int nr_cuts;
 	int err;
 
-	if (!vma)
+	if (!vma_find(mm, range.start))
 		return -ENOMEM;
 	nr_cuts = mm_nr_cuts(mm, range);
 	if (mm->nr_vmas + nr_cuts > VMA_COUNT_MAX)
 		return -ENOMEM;
 	err = mm_reserve(mm, &reserve, nr_cuts);
-	while (!err && at < range.end) {
-		struct mm_range part = {at, min_u64(range.end, vma->end)};
-
-		err = protect_area(mm, &vma, part, prot, &reserve);
-		at = part.end;
-		if (vma->end <= at)
-			vma = vma_next(vma);
-		if (!err && at < range.end && (!vma || vma->start > at))
-			err = -ENOMEM;
-	}
+	if (err)
+		return err;
+	err = drop_translations(mm, range, prot);
+	if (!err)
+		err = protect_parts(mm, range, prot, &reserve);
 	vma_unreserve(mm, &reserve);
 	return err;
 }

@@ -152,6 +152,25 @@ static inline void page_list_del(struct page *mem_map, struct page_list *list, p
 	list->nr--;
 }
 
+/* Takes the head off. PFN_NONE if the list is empty. */
+static inline pfn_t page_list_pop(struct page *mem_map, struct page_list *list)
+{
+	pfn_t pfn = list->head;
+	struct page *page;
+
+	if (pfn == PFN_NONE)
+		return PFN_NONE;
+	page = &mem_map[pfn];
+	list->head = page->next;
+	if (page->next == PFN_NONE)
+		list->tail = PFN_NONE;
+	else
+		mem_map[page->next].prev = PFN_NONE;
+	page->next = page->prev = PFN_NONE;
+	list->nr--;
+	return pfn;
+}
+
 static inline bool page_has(const struct page *page, uint32_t flag)
 {
 	return (page->flags & flag) != 0;

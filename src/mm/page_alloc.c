@@ -15,29 +15,29 @@
  */
 #include "mm/buddy.h"
 
-static struct pcp *pcp_here(const struct mm_system *sys, const struct zone *zone)
+static inline struct pcp *pcp_here(const struct mm_system *sys, const struct zone *zone)
 {
-	unsigned int cpu = sys->cfg.cpu ? sys->cfg.cpu(sys->cfg.arg) : 0;
+	unsigned int cpu;
 
-	MM_ASSERT(cpu == 0 || cpu < sys->cfg.nr_cpus);
+	if (!sys->cfg.cpu)
+		return &zone->pcps[0];
+	cpu = sys->cfg.cpu(sys->cfg.arg);
+	MM_ASSERT(cpu < zone_nr_pcps(sys));
 	return &zone->pcps[cpu];
 }
 
 static pfn_t pcp_take(struct mm_system *sys, struct zone *zone)
 {
 	struct pcp *pcp = pcp_here(sys, zone);
-	pfn_t pfn;
 
 	if (pcp->list.nr == 0)
 		buddy_take_bulk(sys, zone, pcp->batch, &pcp->list);
-	pfn = pcp->list.head;
-	if (pfn != PFN_NONE)
-		page_list_del(sys->mem_map, &pcp->list, pfn);
-	return pfn;
+	return page_list_pop(sys->mem_map, &pcp->list);
 }
 
 /* The frames that were used longest ago go. */
-static void pcp_shrink(struct mm_system *sys, struct zone *zone, struct pcp *pcp, uint32_t nr)
+static __attribute__((noinline)) void pcp_shrink(struct mm_system *sys, struct zone *zone,
+						 struct pcp *pcp, uint32_t nr)
 {
 	for (; nr > 0; nr--) {
 		pfn_t pfn = pcp->list.tail;
@@ -79,12 +79,6 @@ void pcp_drain(struct mm_system *sys)
 	}
 }
 
-/* Is that much left above mark and reserve when the block is gone? */
-static bool zone_has_above(const struct zone *zone, unsigned int order, uint32_t mark)
-{
-	return zone->nr_free > mark + zone->lowmem_reserve + ((1u << order) - 1);
-}
-
 /**
  * zone_watermark_ok() - may a block leave the zone?
  * @mark: frames that must stay free, besides the zone's lowmem_reserve.
@@ -95,18 +89,23 @@ static bool zone_has_above(const struct zone *zone, unsigned int order, uint32_t
  */
 bool zone_watermark_ok(const struct zone *zone, unsigned int order, uint32_t mark)
 {
-	return zone_has_above(zone, order, mark) && zone->free_orders >> order != 0;
+	return zone->nr_free >= mark + zone->lowmem_reserve + (1u << order) &&
+	       zone->free_orders >> order != 0;
 }
 
 static bool zone_allows(const struct zone *zone, unsigned int order, enum gfp gfp)
 {
-	uint32_t mark = zone->watermark[WMARK_MIN];
+	return gfp == GFP_RECLAIM || zone->nr_free >= zone->floor[gfp] + (1u << order);
+}
 
-	if (gfp == GFP_RECLAIM)
-		return true;
-	if (gfp == GFP_KERNEL)
-		mark -= mark / 2;
-	return zone_has_above(zone, order, mark);
+/* What nearly every request needs: the head of this CPU's list in the highest zone. */
+static pfn_t take_hot(struct mm_system *sys, enum gfp gfp)
+{
+	struct zone *zone = &sys->zones[sys->nr_zones - 1];
+
+	if (!zone->pcps || !zone_allows(zone, 0, gfp))
+		return PFN_NONE;
+	return page_list_pop(sys->mem_map, &pcp_here(sys, zone)->list);
 }
 
 static pfn_t take_from_zones(struct mm_system *sys, unsigned int order, enum gfp gfp)
@@ -127,9 +126,8 @@ static pfn_t take_from_zones(struct mm_system *sys, unsigned int order, enum gfp
 	return PFN_NONE;
 }
 
-/* page_alloc(), but never failed by a test: what calls it has been counted itself. */
-int page_alloc_uncounted(struct mm_system *sys, unsigned int order, enum gfp gfp,
-			 struct page **ret_page)
+static __attribute__((noinline)) int page_alloc_slow(struct mm_system *sys, unsigned int order,
+						     enum gfp gfp, struct page **ret_page)
 {
 	pfn_t pfn;
 
@@ -143,6 +141,19 @@ int page_alloc_uncounted(struct mm_system *sys, unsigned int order, enum gfp gfp
 	if (pfn == PFN_NONE)
 		return -ENOMEM;
 	*ret_page = page_prepare(sys, pfn, order);
+	return 0;
+}
+
+/* page_alloc(), but never failed by a test: what calls it has been counted itself. */
+int page_alloc_uncounted(struct mm_system *sys, unsigned int order, enum gfp gfp,
+			 struct page **ret_page)
+{
+	pfn_t pfn = order == 0 ? take_hot(sys, gfp) : PFN_NONE;
+
+	MM_ASSERT(order <= BUDDY_ORDER_MAX);
+	if (pfn == PFN_NONE)
+		return page_alloc_slow(sys, order, gfp, ret_page);
+	*ret_page = page_prepare(sys, pfn, 0);
 	return 0;
 }
 
@@ -162,7 +173,6 @@ int page_alloc_uncounted(struct mm_system *sys, unsigned int order, enum gfp gfp
  */
 int page_alloc(struct mm_system *sys, unsigned int order, enum gfp gfp, struct page **ret_page)
 {
-	MM_ASSERT(order <= BUDDY_ORDER_MAX);
 	if (alloc_fails_for_test(sys))
 		return -ENOMEM;
 	return page_alloc_uncounted(sys, order, gfp, ret_page);
@@ -181,9 +191,11 @@ void page_free(struct mm_system *sys, struct page *page, unsigned int order)
 	pfn_t pfn = page_pfn(sys, page);
 	struct zone *zone = zone_of_pfn(sys, pfn);
 
-	page_retire(sys, page, order);
-	if (order == 0 && zone->pcps)
+	if (order == 0 && zone->pcps) {
+		page_retire(sys, page, 0);
 		pcp_give(sys, zone, pfn);
-	else
+	} else {
+		page_retire(sys, page, order);
 		buddy_give(sys, zone, pfn, order);
+	}
 }

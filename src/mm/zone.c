@@ -193,14 +193,25 @@ static void zone_set_watermarks(struct zone *zone, uint64_t pages_min, uint64_t 
 	zone->watermark[WMARK_HIGH] = (uint32_t)(min + 2 * gap);
 }
 
+/* Any request here may use the highest zone, so that one reserve per zone is enough. */
+static void zone_set_reserve(struct zone *zone, uint64_t higher)
+{
+	uint32_t min = zone->watermark[WMARK_MIN];
+	uint32_t reserve = (uint32_t)(higher / LOWMEM_RESERVE_RATIO);
+
+	zone->lowmem_reserve = reserve;
+	zone->floor[GFP_USER] = min + reserve;
+	zone->floor[GFP_KERNEL] = min - min / 2 + reserve;
+	zone->floor[GFP_RECLAIM] = 0;
+}
+
 /**
  * zones_set_watermarks() - watermarks, reserves and per-CPU list sizes of all zones.
  * @min_free_kbytes: what min is in all zones together; 0: zone_default_min_free_kbytes().
  * Larger than what is managed, it leaves nothing for programs.
  * @watermark_scale_factor: the least gap between two marks, in 1/10000 of the zone.
  *
- * Linux's __setup_per_zone_wmarks() and setup_per_zone_lowmem_reserve(). Any request here may
- * use the highest zone, so that one reserve per zone is enough.
+ * Linux's __setup_per_zone_wmarks() and setup_per_zone_lowmem_reserve().
  *
  * Context: mm_system.lock held, or boot.
  */
@@ -221,7 +232,7 @@ void zones_set_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
 
 		zone_set_watermarks(zone, min_free_kbytes / KBYTES_PER_PAGE, all,
 				    watermark_scale_factor);
-		zone->lowmem_reserve = (uint32_t)(higher / LOWMEM_RESERVE_RATIO);
+		zone_set_reserve(zone, higher);
 		higher += zone->managed;
 		zone_size_pcps(sys, zone);
 	}

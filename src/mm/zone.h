@@ -24,6 +24,7 @@ enum gfp {
 	GFP_USER,    /* a program's page: stops at the min watermark */
 	GFP_KERNEL,  /* the manager's own need (tables, slabs): stops at half of min */
 	GFP_RECLAIM, /* needed to get memory free (Linux's PF_MEMALLOC): takes the last frame */
+	NR_GFP
 };
 
 struct pcp {
@@ -40,6 +41,7 @@ struct zone {
 		nr_free; /* frames in the buddy lists; those on per-CPU lists are not counted */
 	uint32_t watermark[NR_WMARK];
 	uint32_t lowmem_reserve; /* frames kept from requests that could use a higher zone */
+	uint32_t floor[NR_GFP];	 /* frames that a request must leave: of the two above */
 	uint32_t free_orders;	 /* bit n: free_area[n] is not empty */
 	struct page_list free_area[BUDDY_NR_ORDERS]; /* heads of free blocks, by order */
 	struct pcp *pcps;			     /* nr_cpus of them; NULL: none */

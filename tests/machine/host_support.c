@@ -11,11 +11,19 @@ struct host_test host_moving = {.no_move = false}, host_copying = {.no_move = tr
 
 /* ThreadSanitizer knows only parts of the address space: this is one, and free. */
 #ifdef __SANITIZE_THREAD__
-#define WINDOW_START 0x1000000000
+#define WINDOW_START  0x1000000000
+#define IS_UNDER_TSAN true
 #else
-#define WINDOW_START 0x210000000000
+#define WINDOW_START  0x210000000000
+#define IS_UNDER_TSAN false
 #endif
 #define WINDOW_BYTES ((uint64_t)1 << 36)
+
+void host_skip_under_tsan(void)
+{
+	if (IS_UNDER_TSAN)
+		test_skip("ThreadSanitizer has the address space");
+}
 
 void host_config(struct machine_host_config *ret_cfg, uint64_t frames)
 {
@@ -26,7 +34,7 @@ void host_config(struct machine_host_config *ret_cfg, uint64_t frames)
 	};
 }
 
-static void skip_unless_possible(bool no_move)
+void host_skip_unless_possible(bool no_move)
 {
 	struct machine_host_probe probe;
 
@@ -42,7 +50,7 @@ int host_setup(void **state)
 	struct machine_host_config cfg;
 	vaddr_t end;
 
-	skip_unless_possible(t->no_move);
+	host_skip_unless_possible(t->no_move);
 	host_config(&cfg, HOST_FRAMES);
 	cfg.no_move = t->no_move;
 	assert_int_equal(machine_host_create(&cfg, &t->m), 0);

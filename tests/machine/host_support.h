@@ -35,6 +35,12 @@ int host_teardown(void **state);
 #f " (copy)", f, host_setup, host_teardown, &host_copying \
 	}
 
+/* Ends the case where this kernel or this user cannot have it. */
+void host_skip_unless_possible(bool no_move);
+
+/* ThreadSanitizer has its shadow where a machine would choose its window. */
+void host_skip_under_tsan(void);
+
 /* A window that is free, for machines that a case makes itself. */
 void host_config(struct machine_host_config *ret_cfg, uint64_t frames);
 

@@ -110,7 +110,6 @@ static const size_t odd_sizes[] = {
 	1,
 	24,
 	4096,
-	1 << 20,
 	PTRDIFF_MAX,
 	(size_t)PTRDIFF_MAX + 1,
 	SIZE_MAX - 4096,

@@ -13,7 +13,7 @@
 #define PAGES  192
 #define FRAMES 2048
 #define SLOTS  512
-#define STEPS  40000
+#define STEPS  15000
 
 #define ANON (MM_MAP_PRIVATE | MM_MAP_ANONYMOUS)
 
@@ -195,53 +195,71 @@ static void model_move(struct space *s, struct range from, struct range to, bool
 	memcpy(&s->model[to.first], moved, to.nr * sizeof(moved[0]));
 }
 
+struct remap {
+	struct range from, to;
+	int flags;
+};
+
+/* Where the pages are afterwards; PAGES: nowhere, it fails. */
+static unsigned int model_remap_place(const struct space *s, const struct remap *r)
+{
+	unsigned int end = r->from.first + r->from.nr;
+	bool is_at_end = r->from.nr == area_pages(s, r->from.first);
+
+	if (r->flags & MM_MREMAP_FIXED)
+		return r->to.first;
+	if (r->flags & MM_MREMAP_DONTUNMAP) /* it is a hint */
+		return model_is_free(s, r->to) ? r->to.first : model_find_gap(s, r->to.nr);
+	if (r->to.nr <= r->from.nr)
+		return r->from.first;
+	if (is_at_end && r->from.first + r->to.nr <= PAGES &&
+	    model_is_free(s, (struct range){end, r->to.nr - r->from.nr}))
+		return r->from.first;
+	return r->flags & MM_MREMAP_MAYMOVE ? model_find_gap(s, r->to.nr) : PAGES;
+}
+
+static int random_remap_flags(struct rng *rng)
+{
+	static const int flags[] = {0, MM_MREMAP_MAYMOVE, MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED,
+				    MM_MREMAP_MAYMOVE | MM_MREMAP_DONTUNMAP,
+				    MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED | MM_MREMAP_DONTUNMAP};
+
+	return flags[rng_below(rng, 5)];
+}
+
 /* What moves is all that one area has from a random page on, or less. */
 static void do_remap(struct space *s, struct rng *rng)
 {
-	struct range from = random_range(rng, 16), to = random_range(rng, 24);
-	int flags = rng_chance(rng, 80) ? MM_MREMAP_MAYMOVE : 0, err;
+	struct remap r = {random_range(rng, 16), random_range(rng, 24),
+			  random_remap_flags(rng)};
+	const struct model_page *m = &s->model[r.from.first];
 	vaddr_t addr = 0;
-	bool overlaps, is_end;
+	bool overlaps;
+	int err;
 
-	if (!s->model[from.first].is_mapped || s->model[from.first].flags & VMA_FOREIGN)
+	if (!m->is_mapped || m->flags & VMA_FOREIGN)
 		return;
-	is_end = from.nr >= area_pages(s, from.first);
-	if (is_end)
-		from.nr = area_pages(s, from.first);
-	overlaps = from.first < to.first + to.nr && to.first < from.first + from.nr;
-	if (flags && rng_chance(rng, 50))
-		flags |= MM_MREMAP_FIXED;
-	if (flags && rng_chance(rng, 20)) {
-		flags |= MM_MREMAP_DONTUNMAP;
-		to.nr = from.nr;
-		overlaps = from.first < to.first + to.nr && to.first < from.first + from.nr;
-		if (to.first + to.nr > PAGES)
-			return;
+	if (r.from.nr > area_pages(s, r.from.first))
+		r.from.nr = area_pages(s, r.from.first);
+	if (r.flags & MM_MREMAP_DONTUNMAP)
+		r.to.nr = r.from.nr;
+	if (r.to.first + r.to.nr > PAGES)
+		return;
+	overlaps = r.from.first < r.to.first + r.to.nr && r.to.first < r.from.first + r.from.nr;
+	AGAIN(err, mm_remap(s->mm, space_va(s, r.from.first), r.from.nr * PAGE_SIZE,
+			    r.to.nr * PAGE_SIZE, r.flags, space_va(s, r.to.first), &addr));
+	if (r.flags & (MM_MREMAP_FIXED | MM_MREMAP_DONTUNMAP) && overlaps) {
+		assert_int_equal(err, -EINVAL);
+		return;
 	}
-	AGAIN(err, mm_remap(s->mm, space_va(s, from.first), from.nr * PAGE_SIZE,
-			    to.nr * PAGE_SIZE, flags, space_va(s, to.first), &addr));
-	if (flags & (MM_MREMAP_FIXED | MM_MREMAP_DONTUNMAP)) {
-		if (overlaps) {
-			assert_int_equal(err, -EINVAL);
-			return;
-		}
-		if (!(flags & MM_MREMAP_FIXED) && !model_is_free(s, to))
-			to.first = model_find_gap(s, to.nr);
-	} else if (to.nr <= from.nr) {
-		to.first = from.first;
-	} else if (is_end && from.first + to.nr <= PAGES &&
-		   model_is_free(s, (struct range){from.first + from.nr, to.nr - from.nr})) {
-		to.first = from.first;
-	} else {
-		to.first = flags ? model_find_gap(s, to.nr) : PAGES;
-	}
-	if (to.first == PAGES) {
+	r.to.first = model_remap_place(s, &r);
+	if (r.to.first == PAGES) {
 		assert_int_equal(err, -ENOMEM);
 		return;
 	}
 	assert_int_equal(err, 0);
-	assert_int_equal(addr, space_va(s, to.first));
-	model_move(s, from, to, (flags & MM_MREMAP_DONTUNMAP) != 0);
+	assert_int_equal(addr, space_va(s, r.to.first));
+	model_move(s, r.from, r.to, (r.flags & MM_MREMAP_DONTUNMAP) != 0);
 }
 
 static void do_touch(struct space *s, struct rng *rng)
