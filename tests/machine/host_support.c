@@ -92,36 +92,37 @@ void host_region(const struct host_test *t, uint64_t page, uint64_t nr,
 			 0);
 }
 
-int host_change(const struct host_test *t, uint64_t page, pfn_t pfn, uint32_t nr,
-		pte_t old_bits, pte_t new_bits, uint32_t flags, uint32_t *ret_done)
+int host_change(const struct host_test *t, const struct host_run *run, uint32_t *ret_done)
 {
 	struct machine_change changes[HOST_FRAMES];
-	struct machine_batch batch = {.changes = changes, .nr = nr, .flags = flags};
+	struct machine_batch batch = {.changes = changes, .nr = run->nr, .flags = run->flags};
 	int err;
 
-	assert_in_range(nr, 1, HOST_FRAMES);
-	for (uint32_t i = 0; i < nr; i++)
+	assert_in_range(run->nr, 1, HOST_FRAMES);
+	for (uint32_t i = 0; i < run->nr; i++)
 		changes[i] = (struct machine_change){
-			.va = host_va(t, page + i),
-			.old_pte = pte_make(pfn + i, old_bits ? old_bits : PTE_IDLE),
-			.new_pte = pte_make(pfn + i, new_bits ? new_bits : PTE_IDLE),
+			.va = host_va(t, run->page + i),
+			.old_pte = pte_make(run->pfn + i,
+					    run->old_bits ? run->old_bits : PTE_IDLE),
+			.new_pte = pte_make(run->pfn + i,
+					    run->new_bits ? run->new_bits : PTE_IDLE),
 		};
 	err = t->m->ops->apply(t->m, t->space, &batch);
 	if (ret_done)
 		*ret_done = batch.nr_done;
 	else
-		assert_true(err || batch.nr_done == nr);
+		assert_true(err || batch.nr_done == run->nr);
 	return err;
 }
 
 void host_map(const struct host_test *t, uint64_t page, pfn_t pfn, uint32_t nr, pte_t bits)
 {
-	assert_int_equal(host_change(t, page, pfn, nr, 0, bits, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(page, pfn, nr, 0, bits), NULL), 0);
 }
 
 void host_unmap(const struct host_test *t, uint64_t page, pfn_t pfn, uint32_t nr, pte_t bits)
 {
-	assert_int_equal(host_change(t, page, pfn, nr, bits, 0, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(page, pfn, nr, bits, 0), NULL), 0);
 }
 
 static uint64_t word_at(uint64_t seed, size_t i)

@@ -52,9 +52,18 @@ char *host_frame(const struct host_test *t, pfn_t pfn);
 void host_region(const struct host_test *t, uint64_t page, uint64_t nr,
 		 enum machine_region_op op, int prot);
 
-/* Changes nr pages from @page, frames from @pfn; bits of 0: not present. */
-int host_change(const struct host_test *t, uint64_t page, pfn_t pfn, uint32_t nr,
-		pte_t old_bits, pte_t new_bits, uint32_t flags, uint32_t *ret_done);
+/* Neighbouring pages, and neighbouring frames for them; bits of 0: not present. */
+struct host_run {
+	uint64_t page;
+	pfn_t pfn;
+	uint32_t nr;
+	pte_t old_bits, new_bits;
+	uint32_t flags;
+};
+#define RUN(...) (&(const struct host_run){__VA_ARGS__})
+
+/* Return: apply()'s. ret_done: its nr_done; NULL: which must be all, unless it fails. */
+int host_change(const struct host_test *t, const struct host_run *run, uint32_t *ret_done);
 void host_map(const struct host_test *t, uint64_t page, pfn_t pfn, uint32_t nr, pte_t bits);
 void host_unmap(const struct host_test *t, uint64_t page, pfn_t pfn, uint32_t nr, pte_t bits);
 

@@ -199,7 +199,7 @@ static void what_is_not_translated_is_nothing_to_do(void **state)
 
 	host_region(t, 0, 8, MACHINE_REGION_MAP, PROT_RW);
 	page_fill(host_frame(t, 0), 1);
-	assert_int_equal(host_change(t, 0, 0, 8, 0, 0, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(0, 0, 8, 0, 0), NULL), 0);
 	assert_page(host_frame(t, 0), 1);
 	assert_int_equal(nr_resident(host_ptr(t, 0), 8), 0);
 }
@@ -314,7 +314,7 @@ static void an_error_tells_how_far_it_came(void **state)
 	for (int way = 0; way < 2; way++) {
 		for (pfn_t i = 0; i < 10; i++)
 			page_fill(host_frame(t, i), i);
-		assert_int_not_equal(host_change(t, 0, 0, 10, 0, bits[way], 0, &done), 0);
+		assert_int_not_equal(host_change(t, RUN(0, 0, 10, 0, bits[way]), &done), 0);
 		assert_int_equal(done, 5);
 		assert_int_equal(nr_resident(host_ptr(t, 0), 5), 5);
 		assert_int_equal(nr_resident(host_ptr(t, 6), 4), 0);
@@ -336,7 +336,7 @@ static void what_is_mapped_already_is_an_error(void **state)
 	page_fill(host_frame(t, 0), 0);
 	page_fill(host_frame(t, 1), 1);
 	host_map(t, 0, 0, 1, PTE_RW);
-	assert_int_equal(host_change(t, 0, 1, 1, 0, PTE_RW, 0, &done), -EEXIST);
+	assert_int_equal(host_change(t, RUN(0, 1, 1, 0, PTE_RW), &done), -EEXIST);
 	assert_int_equal(done, 0);
 	assert_page(host_ptr(t, 0), 0);
 	assert_page(host_frame(t, 1), 1);
@@ -355,7 +355,7 @@ static void what_the_program_drops_is_zeros(void **state)
 			page_fill(host_frame(t, i), i);
 		host_map(t, 0, 0, 4, bits[way]);
 		assert_int_equal(madvise(host_ptr(t, 1), PAGE_SIZE, MADV_DONTNEED), 0);
-		assert_int_equal(host_change(t, 0, 0, 4, bits[way], bits[way], 0, NULL), 0);
+		assert_int_equal(host_change(t, RUN(0, 0, 4, bits[way], bits[way]), NULL), 0);
 		assert_memory_equal(host_ptr(t, 1), zeros, sizeof(zeros));
 		assert_page(host_ptr(t, 2), 2);
 		host_unmap(t, 0, 0, 4, bits[way]);
@@ -416,13 +416,13 @@ static void a_pinned_page_stays(void **state)
 		page_fill(host_frame(t, i), i);
 	host_map(t, 0, 0, 16, PTE_RW);
 	assert_int_equal(io_uring_register_buffers(&ring, &pinned, 1), 0);
-	assert_int_equal(host_change(t, 0, 0, 16, PTE_RW, 0, 0, &done), -EBUSY);
+	assert_int_equal(host_change(t, RUN(0, 0, 16, PTE_RW, 0), &done), -EBUSY);
 	assert_int_equal(done, 4);
 	assert_page(host_frame(t, 3), 3);
 	assert_page(host_ptr(t, 4), 4);
 	assert_page(host_ptr(t, 5), 5);
 	page_fill(host_ptr(t, 4), 44); /* and the program can write it */
-	assert_int_equal(host_change(t, 5, 5, 11, PTE_RW, 0, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(5, 5, 11, PTE_RW, 0), NULL), 0);
 
 	assert_int_equal(io_uring_unregister_buffers(&ring), 0);
 	io_uring_queue_exit(&ring);
@@ -452,7 +452,7 @@ static void a_pinned_page_stays_beside_one_that_is_copied(void **state)
 		page_fill(host_frame(t, i), i);
 	host_map(t, 0, 0, 4, PTE_RW);
 	assert_int_equal(io_uring_register_buffers(&ring, &pinned, 1), 0);
-	assert_int_equal(host_change(t, 0, 0, 4, PTE_RW, 0, 0, &done), -EBUSY);
+	assert_int_equal(host_change(t, RUN(0, 0, 4, PTE_RW, 0), &done), -EBUSY);
 	assert_int_equal(done, 2);
 	io_uring_queue_exit(&ring);
 	assert_page(host_frame(t, 0), 0);
@@ -476,7 +476,8 @@ static void a_run_across_mappings(void **state)
 		host_map(t, 0, 0, 100, bits[way]);
 		for (uint32_t i = 0; i < 100; i++)
 			assert_page(host_ptr(t, i), i);
-		assert_int_equal(host_change(t, 0, 0, 100, bits[way], bits[!way], 0, NULL), 0);
+		assert_int_equal(host_change(t, RUN(0, 0, 100, bits[way], bits[!way]), NULL),
+				 0);
 		host_unmap(t, 0, 0, 100, bits[!way]);
 		for (pfn_t i = 0; i < 100; i++)
 			assert_page(host_frame(t, i), i);
@@ -505,7 +506,7 @@ static void what_a_device_writes_is_not_lost(void **state)
 	assert_int_equal(io_uring_register_buffers(&ring, &pinned, 1), 0);
 	io_uring_prep_read_fixed(io_uring_get_sqe(&ring), fds[0], pinned.iov_base, 6, 0, 0);
 	assert_int_equal(io_uring_submit(&ring), 1);
-	assert_int_equal(host_change(t, 0, 0, 1, PTE_RW, 0, 0, NULL), -EBUSY);
+	assert_int_equal(host_change(t, RUN(0, 0, 1, PTE_RW, 0), NULL), -EBUSY);
 	assert_int_equal(write(fds[1], "device", 6), 6);
 	assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
 	assert_int_equal(cqe->res, 6);
@@ -515,7 +516,7 @@ static void what_a_device_writes_is_not_lost(void **state)
 	close(fds[1]);
 
 	for (int i = 0; i < 100; i++) { /* the ring lets go of the page in its own time */
-		if (host_change(t, 0, 0, 1, PTE_RW, 0, 0, NULL) != -EBUSY)
+		if (host_change(t, RUN(0, 0, 1, PTE_RW, 0), NULL) != -EBUSY)
 			break;
 		usleep(10000);
 	}
@@ -535,12 +536,12 @@ static void poison_is_an_error_until_it_is_mapped(void **state)
 	assert_false(kernel_can_read(host_ptr(t, 0)));
 	page_fill(host_frame(t, 0), 1);
 	page_fill(host_frame(t, 1), 2);
-	assert_int_equal(host_change(t, 0, 0, 1, 0, PTE_RO, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(0, 0, 1, 0, PTE_RO), NULL), 0);
 	assert_page(host_ptr(t, 0), 1);
 	assert_int_equal(machine_host_poison(t->m, host_va(t, 0)), -EEXIST);
 
 	assert_int_equal(machine_host_poison(t->m, host_va(t, 1)), 0);
-	assert_int_equal(host_change(t, 1, 1, 1, 0, PTE_RW, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(1, 1, 1, 0, PTE_RW), NULL), 0);
 	assert_page(host_ptr(t, 1), 2);
 }
 

@@ -112,7 +112,7 @@ static void the_first_write_to_a_clean_page_is_told(void **state)
 	assert_int_equal(fault.va, host_va(t, 1));
 	assert_int_equal(fault.access, MM_ACCESS_WRITE);
 	assert_page(host_ptr(t, 1), 1);
-	assert_int_equal(host_change(t, 1, 1, 1, PTE_RO, PTE_RW, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(1, 1, 1, PTE_RO, PTE_RW), NULL), 0);
 	toucher_join(&toucher);
 	assert_int_equal(host_ptr(t, 1)[0], 'w');
 	host_unmap(t, 1, 1, 1, PTE_RW);
@@ -128,11 +128,11 @@ static void a_page_made_clean_again_tells_again(void **state)
 	setup_pages(t, 2, PROT_RW);
 	host_map(t, 0, 0, 2, PTE_RW);
 	page_fill(host_ptr(t, 0), 9);
-	assert_int_equal(host_change(t, 0, 0, 2, PTE_RW, PTE_RO, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(0, 0, 2, PTE_RW, PTE_RO), NULL), 0);
 	toucher_start(&toucher, host_ptr(t, 0), true);
 	assert_int_equal(wait_fault(t).access, MM_ACCESS_WRITE);
 	assert_page(host_ptr(t, 0), 9);
-	assert_int_equal(host_change(t, 0, 0, 2, PTE_RO, PTE_RW, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(0, 0, 2, PTE_RO, PTE_RW), NULL), 0);
 	toucher_join(&toucher);
 }
 
@@ -157,7 +157,7 @@ static void a_system_call_waits_too(void **state)
 	host_map(t, 0, 0, 1, PTE_RO);
 	assert_int_equal(pthread_create(&thread, NULL, read_zeros, host_ptr(t, 0)), 0);
 	assert_int_equal(wait_fault(t).va, host_va(t, 0));
-	assert_int_equal(host_change(t, 0, 0, 1, PTE_RO, PTE_RW, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(0, 0, 1, PTE_RO, PTE_RW), NULL), 0);
 	assert_int_equal(wait_fault(t).va, host_va(t, 1));
 	host_map(t, 1, 1, 1, PTE_RW);
 	assert_int_equal(pthread_join(thread, &ret), 0);
@@ -191,11 +191,11 @@ static void a_refresh_wakes(void **state)
 		setup_pages(t, 1, PROT_RW);
 		toucher_start(&toucher, host_ptr(t, 0), false);
 		wait_fault(t);
-		assert_int_equal(host_change(t, 0, 0, 1, bits[way], bits[way], 0, NULL), 0);
+		assert_int_equal(host_change(t, RUN(0, 0, 1, bits[way], bits[way]), NULL), 0);
 		toucher_join(&toucher);
 		assert_int_equal(toucher.seen, 0); /* the kernel had dropped it */
-		assert_int_equal(host_change(t, 0, 0, 1, bits[way], 0, MACHINE_DISCARD, NULL),
-				 0);
+		assert_int_equal(
+			host_change(t, RUN(0, 0, 1, bits[way], 0, MACHINE_DISCARD), NULL), 0);
 	}
 }
 
@@ -209,9 +209,9 @@ static void a_refresh_makes_a_writable_page_so(void **state)
 	host_map(t, 0, 0, 1, PTE_RO);
 	toucher_start(&toucher, host_ptr(t, 0), true);
 	wait_fault(t);
-	assert_int_equal(host_change(t, 0, 0, 1, PTE_RO, PTE_RO, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(0, 0, 1, PTE_RO, PTE_RO), NULL), 0);
 	assert_int_equal(wait_fault(t).access, MM_ACCESS_WRITE); /* woken, told again */
-	assert_int_equal(host_change(t, 0, 0, 1, PTE_RW, PTE_RW, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(0, 0, 1, PTE_RW, PTE_RW), NULL), 0);
 	toucher_join(&toucher);
 	assert_int_equal(host_ptr(t, 0)[0], 'w');
 }
@@ -240,8 +240,8 @@ static void a_waiter_survives_a_discard(void **state)
 	host_map(t, 0, 0, 1, PTE_RO);
 	toucher_start(&toucher, host_ptr(t, 0), true);
 	assert_int_equal(wait_fault(t).access, MM_ACCESS_WRITE);
-	assert_int_equal(host_change(t, 0, 0, 1, PTE_RO, 0, MACHINE_DISCARD, NULL), 0);
-	assert_int_equal(host_change(t, 0, 1, 1, 0, PTE_RW, 0, NULL), 0);
+	assert_int_equal(host_change(t, RUN(0, 0, 1, PTE_RO, 0, MACHINE_DISCARD), NULL), 0);
+	assert_int_equal(host_change(t, RUN(0, 1, 1, 0, PTE_RW), NULL), 0);
 	toucher_join(&toucher);
 	assert_int_equal(host_ptr(t, 0)[0], 'w');
 	assert_int_equal(host_ptr(t, 0)[1], (char)((1 + 1) * 0x9e3779b97f4a7c15u >> 8));
@@ -290,7 +290,7 @@ static void race_set(struct race *race, uint32_t page, pte_t bits)
 {
 	pte_t *now = &race->bits[page];
 
-	assert_int_equal(host_change(race->t, page, page, 1, *now, bits, 0, NULL), 0);
+	assert_int_equal(host_change(race->t, RUN(page, page, 1, *now, bits), NULL), 0);
 	*now = bits;
 }
 
@@ -394,7 +394,7 @@ static void *serve(void *arg)
 			continue;
 		page = (fault.va - t->va) / PAGE_SIZE;
 		server->nr_served++;
-		if (host_change(t, page, (pfn_t)page, 1, 0, PTE_RW, 0, NULL) != 0)
+		if (host_change(t, RUN(page, (pfn_t)page, 1, 0, PTE_RW), NULL) != 0)
 			return NULL;
 	}
 	return server;

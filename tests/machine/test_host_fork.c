@@ -163,7 +163,7 @@ static void child_takes_a_fault(const struct host_test *t, uint64_t page, pfn_t 
 	CHILD_CHECK(poll(&fd, 1, 10000) == 1);
 	CHILD_CHECK(machine_host_read_faults(t->m, &fault, 1) == 1);
 	CHILD_CHECK(fault.va == host_va(t, page));
-	CHILD_CHECK(host_change(t, page, pfn, 1, 0, PTE_RW, 0, NULL) == 0);
+	CHILD_CHECK(host_change(t, RUN(page, pfn, 1, 0, PTE_RW), NULL) == 0);
 	CHILD_CHECK(pthread_join(thread, NULL) == 0);
 	CHILD_CHECK(*host_ptr(t, page) == (char)(before + 1));
 }
@@ -187,8 +187,8 @@ static void child_life(const struct host_test *t)
 	host_region(t, 0, 9, MACHINE_REGION_MAP, PROT_RW);
 	host_region(t, 12, 988, MACHINE_REGION_MAP, PROT_RW);
 	host_region(t, FOREIGN_LAST - 3, 3, MACHINE_REGION_MAP, PROT_RW);
-	CHILD_CHECK(host_change(t, 0, 0, 9, 0, PTE_RW, 0, NULL) == 0);
-	CHILD_CHECK(host_change(t, 12, 12, 8, 0, PTE_RO, 0, NULL) == 0);
+	CHILD_CHECK(host_change(t, RUN(0, 0, 9, 0, PTE_RW), NULL) == 0);
+	CHILD_CHECK(host_change(t, RUN(12, 12, 8, 0, PTE_RO), NULL) == 0);
 	for (uint32_t i = 0; i < 20; i++) {
 		if (i >= 9 && i <= 11)
 			continue;
@@ -197,7 +197,7 @@ static void child_life(const struct host_test *t)
 	child_takes_a_fault(t, 999, 21);
 	child_takes_a_fault(t, FOREIGN_LAST - 1, 22);
 	page_fill(host_ptr(t, 1), 99);
-	CHILD_CHECK(host_change(t, 0, 0, 9, PTE_RW, 0, 0, NULL) == 0);
+	CHILD_CHECK(host_change(t, RUN(0, 0, 9, PTE_RW, 0), NULL) == 0);
 	CHILD_CHECK(page_is(host_frame(t, 1), 99));
 	_exit(0);
 }
@@ -244,7 +244,7 @@ static void a_grandchild_too(void **state)
 			CHILD_CHECK(!kernel_can_read(host_ptr(t, 0)));
 			CHILD_CHECK(machine_host_reattach(t->m) == 0);
 			host_region(t, 0, 9, MACHINE_REGION_MAP, PROT_RW);
-			CHILD_CHECK(host_change(t, 0, 0, 9, 0, PTE_RW, 0, NULL) == 0);
+			CHILD_CHECK(host_change(t, RUN(0, 0, 9, 0, PTE_RW), NULL) == 0);
 			CHILD_CHECK(page_is(host_ptr(t, 8), 8));
 			_exit(0);
 		}
