@@ -118,6 +118,13 @@ def refused(result, status, line):
     expect(result, status, f"ration: {line}\n")
 
 
+def make_swap(path):
+    """A swap file of the user's, by a run that was killed and left one."""
+    with started("--swap", f"{path}:1M", "sh", "-c", "echo ready; exec sleep 60") as launcher:
+        launcher.kill()
+    assert path.read_bytes()[4086:4096] == b"SWAPSPACE2"
+
+
 # --- help and bad input -----------------------------------------------------------------------
 
 
@@ -392,6 +399,18 @@ def closed_standard_streams_stay_closed():
 
 
 @test
+def what_is_said_does_not_go_into_a_file_of_ours(tmp):
+    """Without standard error its number is free, and the next file would get it."""
+    need_run()
+    make_swap(tmp / "mine")
+    before = (tmp / "mine").read_bytes()
+    result = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh",
+                             *command("--stats", "--swap", "mine", "echo", "hi")], cwd=tmp,
+                            env=environment(), capture_output=True, text=True, check=True)
+    assert result.stdout == "hi\n" and (tmp / "mine").read_bytes() == before, result
+
+
+@test
 def scripts_run_as_execvp_runs_them(tmp):
     need_run()
     for name, text in (("with", "#!/bin/sh\necho $0 $1\n"), ("without", "echo $0 $1\n")):
@@ -436,17 +455,14 @@ def a_swap_file_of_the_users_is_used_and_kept(tmp):
     need_run()
     with started("--swap", "mine:64M", "sh", "-c", "echo ready; exec sleep 60",
                  cwd=tmp) as launcher:
-        header = (tmp / "mine").read_bytes()[:4096]
         refused(run_program("--swap", "mine", "true", cwd=tmp), 2,
                 "--swap mine: is in use by another run; name another path, one for each run")
         launcher.terminate()
         launcher.wait(PATIENCE)
-    assert header[4086:] == b"SWAPSPACE2"
-    with open(tmp / "mine", "wb") as file:
-        file.write(header)
-        file.truncate(64 << 20)
+    make_swap(tmp / "mine")
+    before = (tmp / "mine").read_bytes()
     expect(run_program("--swap", "mine", "echo", "hi", cwd=tmp), 0, "", "hi\n")
-    assert (tmp / "mine").read_bytes()[:4096] == header
+    assert (tmp / "mine").read_bytes()[:4096] == before[:4096]
 
 
 @test
@@ -473,7 +489,7 @@ deadline = time.monotonic() + 20
 while len(got) < int(sys.argv[2]) and time.monotonic() < deadline:
     time.sleep(0.002)
 time.sleep(0.2)
-print(*got)
+print("got:", *got)
 """
 
 
@@ -486,7 +502,7 @@ def signals_sent_to_the_launcher_reach_the_program_once():
         for name in names:
             launcher.send_signal(signal.Signals[name])
         out, err = launcher.communicate(timeout=PATIENCE)
-    assert sorted(out.split()) == sorted(names) and err == "", (out, err)
+    assert sorted(out.split()) == sorted(["got:", *names]) and err == "", (out, err)
     assert launcher.returncode == 0
 
 
@@ -559,9 +575,7 @@ class Terminal:
             os.kill(self.pid, signal.SIGKILL)
         os.close(self.fd)
         os.waitpid(self.pid, 0)
-        for pid in marked_processes():
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        kill_marked()
 
 
 @test
@@ -573,7 +587,7 @@ def what_is_typed_reaches_the_program_once():
         terminal.expect(rb"\^C")
         time.sleep(0.1)
         terminal.type(b"\x1c")
-        terminal.expect(rb"SIGINT SIGQUIT\r\n")
+        terminal.expect(rb"got: SIGINT SIGQUIT\r\n")
         terminal.expect(rb"\[ended 0\]")
     with Terminal("sleep", "60") as terminal:
         wait_until(lambda: len(marked_processes()) == 2, "the program is started")
@@ -710,6 +724,7 @@ def a_program_that_ran_unmanaged_is_told():
 # --- the runner -------------------------------------------------------------------------------
 
 CAN_RUN = []
+TEST_SECONDS_MAX = 60
 
 
 def can_run():
@@ -723,7 +738,13 @@ def need_run():
         raise Skipped(CAN_RUN[0].stderr.strip())
 
 
+def too_long(_signal, _frame):
+    raise TimeoutError(f"more than {TEST_SECONDS_MAX} s")
+
+
 def run_test(function):
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(TEST_SECONDS_MAX)
     with tempfile.TemporaryDirectory(prefix="ration-test-run-") as folder:
         tmp = pathlib.Path(folder)
         tmp.chmod(0o755)
@@ -732,6 +753,13 @@ def run_test(function):
         else:
             function()
     wait_until(lambda: not marked_processes(), "no process is left")
+    signal.alarm(0)
+
+
+def kill_marked():
+    for pid in marked_processes():
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def main():
@@ -749,6 +777,7 @@ def main():
             print(f"skipped: {why}\n[  SKIPPED ] {name}", flush=True)
         except Exception:  # pylint: disable=broad-except # a test's own report
             failed.append(name)
+            kill_marked()
             traceback.print_exc(file=sys.stdout)
             print(f"[  FAILED  ] {name}", flush=True)
     print(f"[==========] {len(TESTS)} test(s) run, failed: {', '.join(failed) or 'none'}.")

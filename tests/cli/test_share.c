@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,6 +64,15 @@ static void run_drop(struct run *run)
 		}                                                                 \
 	} while (0)
 
+static pid_t child_fork(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
+	return pid;
+}
+
 /* A process that says when it is ready, and then lives until it is killed. */
 static pid_t child_start(void (*setup)(const struct run *), const struct run *run)
 {
@@ -71,7 +81,7 @@ static pid_t child_start(void (*setup)(const struct run *), const struct run *ru
 	char ready;
 
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	pid = fork();
+	pid = child_fork();
 	if (pid == 0) {
 		setup(run);
 		CHILD_ASSERT(write(ends[1], "r", 1) == 1);
@@ -273,7 +283,7 @@ static void an_exec_ends_the_old_program(void **state)
 
 	(void)state;
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	pid = fork();
+	pid = child_fork();
 	if (pid == 0) {
 		dup2(ends[1], STDOUT_FILENO);
 		child_executes(&run);
@@ -287,6 +297,43 @@ static void an_exec_ends_the_old_program(void **state)
 	run_drop(&run);
 }
 
+/* The test leads the grandchild through its steps, so that no time has to be guessed. */
+static int steps[2]; /* a byte lets it go on; it says when it is done with one */
+static int done[2];
+
+static void step_wait(void)
+{
+	char go;
+
+	CHILD_ASSERT(read(steps[0], &go, 1) == 1);
+}
+
+static void step_next(void)
+{
+	char said;
+
+	assert_int_equal(write(steps[1], "s", 1), 1);
+	assert_int_equal(read(done[0], &said, 1), 1);
+}
+
+static _Noreturn void grandchild_lives(const struct run *run, struct run_map *inherited,
+				       unsigned int slot)
+{
+	struct run_map map;
+
+	step_wait();
+	CHILD_ASSERT(swap_share_count(run_share_swap(inherited, 0), slot) == 1);
+	CHILD_ASSERT(run_share_attach(run->path, &map) == 0);
+	CHILD_ASSERT(run_share_adopt(&map, slot) == 0);
+	CHILD_ASSERT(run_share_adopt(&map, slot) == -EBUSY);
+	run_share_detach(inherited);
+	CHILD_ASSERT(write(done[1], "d", 1) == 1);
+	step_wait();
+	run_share_detach(&map);
+	CHILD_ASSERT(write(done[1], "d", 1) == 1);
+	_exit(0);
+}
+
 static void child_forks(const struct run *run)
 {
 	struct run_map map, inherited;
@@ -298,29 +345,20 @@ static void child_forks(const struct run *run)
 	CHILD_ASSERT(run_share_attach(run->path, &inherited) == 0);
 	CHILD_ASSERT(run_share_claim(&inherited, &child) == 0);
 	run_share_fork(&map, parent, child);
-	if (fork() != 0) {
-		run_share_detach(&inherited);
-		return;
+	if (fork() == 0) {
+		close(map.fd); /* as if it were in the file table of the parent's runtime */
+		grandchild_lives(run, &inherited, child);
 	}
-	close(map.fd); /* as if it were in the file table of the parent's runtime */
-	/* A child that takes its time: nobody may think it dead meanwhile. */
-	usleep(100000);
-	CHILD_ASSERT(swap_share_count(run_share_swap(&inherited, 0), child) == 1);
-	CHILD_ASSERT(run_share_attach(run->path, &map) == 0);
-	CHILD_ASSERT(run_share_adopt(&map, child) == 0);
-	CHILD_ASSERT(run_share_adopt(&map, child) == -EBUSY);
 	run_share_detach(&inherited);
-	usleep(100000);
-	_exit(0);
 }
 
-static unsigned int reclaim_for(const struct run *run, unsigned int ms, unsigned int enough)
+/* A killed process's files are closed a little after it can be waited for. */
+static unsigned int reclaim_one(struct run *run)
 {
-	struct run_map map = run->map;
 	unsigned int nr = 0;
 
-	for (; ms > 0 && nr < enough; ms--) {
-		nr += run_share_reclaim(&map);
+	for (unsigned int i = 0; i < 5000 && nr == 0; i++) {
+		nr = run_share_reclaim(&run->map);
 		usleep(1000);
 	}
 	return nr;
@@ -329,18 +367,27 @@ static unsigned int reclaim_for(const struct run *run, unsigned int ms, unsigned
 static void a_fork_hands_over_without_a_gap(void **state)
 {
 	struct run run = run_make();
-	pid_t parent = child_start(child_forks, &run);
+	pid_t parent;
 
 	(void)state;
+	assert_int_equal(pipe2(steps, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(done, O_CLOEXEC), 0);
+	parent = child_start(child_forks, &run);
+	assert_int_equal(run_share_reclaim(&run.map), 0);
 	child_kill(parent);
-	/* the parent's entry dies with it; the child's lives on: before, at and after adoption
-	 */
-	assert_int_equal(reclaim_for(&run, 1000, 1), 1);
+	assert_int_equal(reclaim_one(&run), 1); /* the parent's entry; not the child's */
+	assert_int_equal(run_share_reclaim(&run.map), 0);
 	assert_int_equal(clusters_owned(&run), 1);
-	assert_int_equal(reclaim_for(&run, 150, 1), 0);
+	step_next(); /* it has adopted its entry */
+	assert_int_equal(run_share_reclaim(&run.map), 0);
 	assert_int_equal(clusters_owned(&run), 1);
-	assert_int_equal(reclaim_for(&run, 5000, 1), 1); /* it has ended */
+	step_next(); /* it has left */
+	assert_int_equal(run_share_reclaim(&run.map), 1);
 	assert_int_equal(clusters_owned(&run), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		close(steps[i]);
+		close(done[i]);
+	}
 	run_drop(&run);
 }
 
@@ -432,7 +479,7 @@ static void a_kill_at_any_time_loses_nothing(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < NR_KILLED; i++) {
 		for (unsigned int j = 0; j < 2; j++) {
-			pids[j] = fork();
+			pids[j] = child_fork();
 			if (pids[j] == 0)
 				child_works(&run);
 		}
