@@ -408,6 +408,7 @@ static void child_polls_the_rest(void)
 
 	assert_int_equal(swapdev_file_reopen(f.t.dev, open_it(), 3), 0);
 	f.t.event_fd = swapdev_file_event_fd(f.t.dev);
+	assert_true(is_readable(f.t.event_fd, 0));
 	wait_for(&f.t, done, NR - 1);
 	check_run(1, 5);
 	close_device();

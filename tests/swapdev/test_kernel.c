@@ -17,6 +17,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "swapdev/child.h"
@@ -147,6 +148,26 @@ static void what_the_kernel_swaps_to_is_refused(void **state)
 	assert_return_code(swapoff("it with blanks"), errno);
 	assert_int_equal(open_area("it with blanks", 0, &file), 0);
 	swap_file_close(&file);
+}
+
+static int writes_are_forbidden(void)
+{
+	struct swap_file file;
+
+	if (child_forbid_syscall(SYS_pwrite64, EPERM) != 0)
+		return CHILD_CANNOT;
+	CHILD_EXPECT(open_area("it with blanks", 0, &file) == -EBUSY);
+	return 0;
+}
+
+static void kernel_swap_is_known_by_proc_alone(void **state)
+{
+	(void)state;
+	need_root();
+	need_kernel_swap("it with blanks");
+	write_header("it with blanks");
+	assert_return_code(swapon("it with blanks", 0), errno);
+	assert_in_child(writes_are_forbidden);
 }
 
 static int proc_is_hidden(void)
@@ -308,6 +329,7 @@ static void a_mounted_device_is_refused(void **state)
 static const struct CMUnitTest tests[] = {
 	IN_DIR(the_kernel_takes_our_header),
 	IN_DIR(what_the_kernel_swaps_to_is_refused),
+	IN_DIR(kernel_swap_is_known_by_proc_alone),
 	IN_DIR(kernel_swap_is_known_without_proc),
 	IN_DIR(a_block_device_is_an_area),
 	IN_DIR(a_device_smaller_than_its_header_is_refused),

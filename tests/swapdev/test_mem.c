@@ -112,7 +112,7 @@ static void record(uint64_t seed, unsigned int *ret_order)
 
 static void a_seed_is_an_order(void **state)
 {
-	unsigned int first[NR], again[NR], other[NR];
+	unsigned int first[NR], again[NR], other[NR], in_order[NR];
 	uint64_t seed = test_seed() | 1;
 
 	(void)state;
@@ -121,6 +121,9 @@ static void a_seed_is_an_order(void **state)
 	record(seed + 1, other);
 	assert_memory_equal(first, again, sizeof(first));
 	assert_memory_not_equal(first, other, sizeof(first));
+	record(0, in_order);
+	for (unsigned int i = 0; i < NR; i++)
+		assert_int_equal(in_order[i] % 100, i);
 }
 
 /* Who writes to a page that is being read or written is found out with some seed. */

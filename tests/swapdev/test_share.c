@@ -139,11 +139,14 @@ static void fight(struct swap_share *share, struct ring *ring, unsigned int owne
 	for (uint64_t c = 0; c < CLUSTERS; c++)
 		holds[c] = __atomic_load_n(&share->owners[c], __ATOMIC_RELAXED) >> owner & 1;
 	for (unsigned int i = 0; i < nr_steps; i++) {
-		uint64_t c = rng_below(&rng, CLUSTERS);
+		uint64_t c = rng_chance(&rng, 60) ? 0 : rng_below(&rng, CLUSTERS);
 
 		if (!holds[c]) {
 			holds[c] = swap_share_get(share, c, owner);
 			__atomic_fetch_add(&ring->nr_taken, holds[c], __ATOMIC_RELAXED);
+			/* Nobody can have joined since. */
+			if (holds[c] && !swap_share_is_exclusive(share, c, owner))
+				__atomic_fetch_add(&ring->nr_clashes, 1, __ATOMIC_RELAXED);
 		} else if (rng_chance(&rng, 40)) {
 			swap_share_put(share, c, owner);
 			holds[c] = false;
