@@ -10,8 +10,9 @@
  * Invariants:
  *  1. Nothing is ever written to what existed before: a header goes only into a file that this
  *     run created with O_EXCL.
- *  2. Two runs never have the same area open: each holds flock(LOCK_EX) on it; the kernel and a
- *     run never do: /proc/swaps, ETXTBSY and O_EXCL (block devices) tell.
+ *  2. Two runs never have the same area open: each begins by flock(LOCK_EX), which fails while
+ *     another run holds the area, exclusively or shared. The kernel and a run never do:
+ *     /proc/swaps, ETXTBSY and O_EXCL (block devices) tell.
  *  3. A file is removed only if this run created it and the path still names it.
  */
 #include <errno.h>
