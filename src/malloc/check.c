@@ -34,10 +34,12 @@ static int check_free(const struct arena *arena, const struct run *run, struct f
 	return 0;
 }
 
-static int check_named(const struct arena *arena, const struct run *run)
+/* The pages of a run, after the first, name what they must (run.c 1). */
+static int check_named(const struct arena *arena, const struct run *run,
+		       const struct run *named)
 {
-	for (vaddr_t page = run->start; page < run_end(run); page += PAGE_SIZE)
-		CHECK(pagemap_run(arena->pagemap, page) == run); /* run.c 1 */
+	for (vaddr_t page = run->start + PAGE_SIZE; page < run_end(run); page += PAGE_SIZE)
+		CHECK(pagemap_run(arena->pagemap, page) == named);
 	return 0;
 }
 
@@ -65,7 +67,7 @@ static int check_objects(const struct arena *arena, const struct run *run, struc
 	CHECK(run->objects.nr_free == nr_free);
 	found->partial_runs += nr_free != 0;
 	found->used_bytes += (uint64_t)(layout->nr_objects - nr_free) * layout->size;
-	return check_named(arena, run);
+	return check_named(arena, run, run);
 }
 
 static int check_run(const struct arena *arena, const struct run *run, struct found *found)
@@ -77,7 +79,7 @@ static int check_run(const struct arena *arena, const struct run *run, struct fo
 		return check_objects(arena, run, found);
 	CHECK(run->kind == RUN_PAGES);
 	found->used_bytes += (uint64_t)run->nr_pages << PAGE_SHIFT;
-	return check_named(arena, run);
+	return check_named(arena, run, NULL);
 }
 
 static int check_region(const struct arena *arena, const struct region *region,

@@ -285,8 +285,7 @@ static bool purge_run(struct arena *arena, struct run *run)
 		end -= PAGE_SIZE;
 	if (backend->dontneed(backend->arg, start, end - start))
 		return false;
-	for (vaddr_t page = start; page < end; page += PAGE_SIZE)
-		*pagemap_entry(arena->pagemap, page) &= ~PAGEMAP_DIRTY;
+	pagemap_update(arena->pagemap, start, end, ~PAGEMAP_DIRTY, 0);
 	arena->heap.nr_dirty -= run->free.nr_dirty;
 	run->free.nr_dirty = 0;
 	return true;

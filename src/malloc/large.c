@@ -152,9 +152,9 @@ delete_run:
 
 static void adapt_thresholds(struct arena_options *options, uint64_t bytes)
 {
-	if (options->is_fixed || bytes <= options->mmap_threshold || bytes > MMAP_THRESHOLD_MAX)
+	if (options->is_fixed || bytes < options->mmap_threshold || bytes > MMAP_THRESHOLD_MAX)
 		return;
-	options->mmap_threshold = bytes;
+	options->mmap_threshold = bytes + 1;
 }
 
 /**

@@ -55,10 +55,7 @@ static int bitmap_init(struct arena *arena, const struct class_layout *layout, s
 
 static bool is_clean(const struct arena *arena, const struct run *run)
 {
-	for (vaddr_t page = run->start; page < run_end(run); page += PAGE_SIZE)
-		if (pagemap_is_dirty(arena->pagemap, page))
-			return false;
-	return true;
+	return pagemap_count_dirty(arena->pagemap, run->start, run_end(run)) == 0;
 }
 
 static struct run *objects_create(struct arena *arena, unsigned int class)
@@ -79,6 +76,7 @@ static struct run *objects_create(struct arena *arena, unsigned int class)
 	run->objects.nr_free = run->objects.nr_objects;
 	run->objects.hint = 0;
 	run->objects.nr_touched = is_clean(arena, run) ? 0 : run->objects.nr_objects;
+	pagemap_update(arena->pagemap, run->start, run_end(run), PAGEMAP_DIRTY, (uintptr_t)run);
 	list_add(&run->objects.node, &oc->partial);
 	return run;
 }

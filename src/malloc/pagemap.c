@@ -48,3 +48,40 @@ int pagemap_ensure(struct arena *arena, vaddr_t start, vaddr_t end)
 	}
 	return 0;
 }
+
+/* The entries of the pages from start up to end, or up to the end of their leaf. */
+static uintptr_t *span(const struct pagemap_root *root, vaddr_t start, vaddr_t end,
+		       uint64_t *ret_nr)
+{
+	vaddr_t leaf_end = align_down(start, LEAF_BYTES) + LEAF_BYTES;
+
+	*ret_nr = (min_u64(end, leaf_end) - start) >> PAGE_SHIFT;
+	return pagemap_entry(root, start);
+}
+
+void pagemap_update(struct pagemap_root *root, vaddr_t start, vaddr_t end, uintptr_t keep,
+		    uintptr_t set)
+{
+	uintptr_t *entries;
+	uint64_t nr;
+
+	for (; start < end; start += nr << PAGE_SHIFT) {
+		entries = span(root, start, end, &nr);
+		for (uint64_t i = 0; i < nr; i++)
+			entries[i] = (entries[i] & keep) | set;
+	}
+}
+
+uint32_t pagemap_count_dirty(const struct pagemap_root *root, vaddr_t start, vaddr_t end)
+{
+	const uintptr_t *entries;
+	uint32_t nr_dirty = 0;
+	uint64_t nr;
+
+	for (; start < end; start += nr << PAGE_SHIFT) {
+		entries = span(root, start, end, &nr);
+		for (uint64_t i = 0; i < nr; i++)
+			nr_dirty += entries[i] & PAGEMAP_DIRTY;
+	}
+	return nr_dirty;
+}

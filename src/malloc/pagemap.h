@@ -4,8 +4,8 @@
  *
  * A radix tree of three levels of 12 bits over the page numbers of a 48-bit address space; one
  * word a page: the run's descriptor, and whether the page may hold something else than zeros.
- *   - a page of a run in use names it; so do the first and the last page of a free run, and the
- *     first page of a mapping;
+ *   - each page of a run of objects names it; so do the first page of another run in use, and
+ *     the first and the last page of a free run;
  *   - every other page names nothing, so an address that was never handed out is known as such.
  * 8 bytes a page are 0.2%. Nodes are never freed: where memory was, memory will be again.
  *
@@ -63,7 +63,7 @@ static inline struct run *pagemap_run(const struct pagemap_root *root, vaddr_t a
 	return entry ? (struct run *)(*entry & ~PAGEMAP_DIRTY) : NULL;
 }
 
-/* The two below: a node covers addr. */
+/* For all below: nodes cover the range. */
 static inline bool pagemap_is_dirty(const struct pagemap_root *root, vaddr_t addr)
 {
 	return (*pagemap_entry(root, addr) & PAGEMAP_DIRTY) != 0;
@@ -77,6 +77,10 @@ static inline void pagemap_set_run(struct pagemap_root *root, vaddr_t addr, stru
 	*entry = (uintptr_t)run | (*entry & PAGEMAP_DIRTY);
 }
 
+/* Pages [start, end): each entry becomes (entry & keep) | set. */
+void pagemap_update(struct pagemap_root *root, vaddr_t start, vaddr_t end, uintptr_t keep,
+		    uintptr_t set);
+uint32_t pagemap_count_dirty(const struct pagemap_root *root, vaddr_t start, vaddr_t end);
 int pagemap_ensure(struct arena *arena, vaddr_t start, vaddr_t end);
 
 #endif

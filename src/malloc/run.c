@@ -8,12 +8,13 @@
  * 1998).
  *
  *   heap  |OBJECTS|  FREE  |PAGES|OBJECTS|      FREE      |
- *   map    o o o o f - - f  p p p o o o o f - - - - - - - f
+ *   map    o o o o f - - f  p - - o o o o f - - - - - - - f
  *   dirty  ? ? ? ? 1 1 0 0  ? ? ? ? ? ? ? 1 0 0 0 0 0 0 0 0
  *
  * Invariants (arena_check):
- * 1. Every page of the heap belongs to one run; the map names it on every page of a run in use,
- *    and on the first and last page of a free one.
+ * 1. Every page of the heap belongs to one run; the map names it on every page of a run of
+ *    objects, on the first of a run of pages, on the first and last of a free run, and nowhere
+ *    else.
  * 2. Two free runs of one owner never touch.
  * 3. The dirty bit of a page in a free run is clear only if the page reads as zeros and was not
  *    touched since it was had from the system or given back to it. In a run in use it has the
@@ -97,17 +98,7 @@ static void tree_update(struct heap *heap, struct run *run)
 
 static uint32_t count_dirty(const struct arena *arena, vaddr_t start, vaddr_t end)
 {
-	uint32_t nr_dirty = 0;
-
-	for (vaddr_t page = start; page < end; page += PAGE_SIZE)
-		nr_dirty += pagemap_is_dirty(arena->pagemap, page);
-	return nr_dirty;
-}
-
-static void name_pages(struct arena *arena, vaddr_t start, vaddr_t end, struct run *run)
-{
-	for (vaddr_t page = start; page < end; page += PAGE_SIZE)
-		pagemap_set_run(arena->pagemap, page, run);
+	return pagemap_count_dirty(arena->pagemap, start, end);
 }
 
 /* run is free, or NULL to take the names of a free run away. */
@@ -176,8 +167,7 @@ void run_cut_free(struct arena *arena, struct run *run, uint32_t nr_pages)
 	vaddr_t end = run_end(run), start = end - ((uint64_t)nr_pages << PAGE_SHIFT);
 	uint32_t nr_dirty = count_dirty(arena, start, end);
 
-	for (vaddr_t page = start; page < end; page += PAGE_SIZE)
-		*pagemap_entry(arena->pagemap, page) = 0;
+	pagemap_update(arena->pagemap, start, end, 0, 0);
 	arena->heap.nr_free -= nr_pages;
 	arena->heap.nr_dirty -= nr_dirty;
 	run->free.nr_dirty -= nr_dirty;
@@ -191,13 +181,13 @@ void run_cut_free(struct arena *arena, struct run *run, uint32_t nr_pages)
 	name_ends(arena, run, run);
 }
 
-/* Makes the first nr_pages of a free run those of used, which has none yet or ends there. */
-static void take_front(struct arena *arena, struct run *run, uint32_t nr_pages,
-		       struct run *used)
+/* Takes the first nr_pages of a free run; none of them names a run after it. */
+static void take_front(struct arena *arena, struct run *run, uint32_t nr_pages)
 {
-	vaddr_t start = run->start, end = start + ((uint64_t)nr_pages << PAGE_SHIFT);
-	uint32_t nr_dirty = count_dirty(arena, start, end);
+	vaddr_t end = run->start + ((uint64_t)nr_pages << PAGE_SHIFT);
+	uint32_t nr_dirty = count_dirty(arena, run->start, end);
 
+	name_ends(arena, run, NULL);
 	arena->heap.nr_free -= nr_pages;
 	arena->heap.nr_dirty -= nr_dirty;
 	if (nr_pages == run->nr_pages) {
@@ -210,8 +200,6 @@ static void take_front(struct arena *arena, struct run *run, uint32_t nr_pages,
 		tree_update(&arena->heap, run);
 		name_ends(arena, run, run);
 	}
-	name_pages(arena, start, end, used);
-	used->nr_pages += nr_pages;
 }
 
 /* Splits a free run at an address inside it; upper is a new descriptor for the upper part. */
@@ -247,8 +235,10 @@ static int carve(struct arena *arena, struct run *from, vaddr_t start, uint32_t 
 		from = upper;
 	}
 	used->start = start;
+	used->nr_pages = nr_pages;
 	used->owner = from->owner;
-	take_front(arena, from, nr_pages, used);
+	take_front(arena, from, nr_pages);
+	pagemap_set_run(arena->pagemap, start, used);
 	*ret_run = used;
 	return 0;
 delete_used:
@@ -261,8 +251,8 @@ delete_used:
  * @arena: whose heap it is taken from; the heap grows where it has none.
  * @nr_pages: 1 or more.
  * @align_pages: the run starts at a multiple of so many pages; a power of two.
- * @ret_run: the run; the caller sets its kind and what goes with it. The dirty bits in the map
- *           tell which of its pages may hold something.
+ * @ret_run: the run; the caller sets its kind and what goes with it. Its first page names it.
+ *           The dirty bits in the map tell which of its pages may hold something.
  *
  * Return: 0, or -ENOMEM.
  * Context: arena->lock held.
@@ -302,10 +292,9 @@ void run_free(struct arena *arena, struct run *run, uint32_t nr_touched)
 {
 	vaddr_t touched_end = run->start + ((uint64_t)nr_touched << PAGE_SHIFT);
 
-	for (vaddr_t page = run->start; page < touched_end; page += PAGE_SIZE)
-		*pagemap_entry(arena->pagemap, page) |= PAGEMAP_DIRTY;
-	name_pages(arena, run->start, run_end(run), NULL);
-	run->free.nr_dirty = count_dirty(arena, run->start, run_end(run));
+	pagemap_update(arena->pagemap, run->start, touched_end, 0, PAGEMAP_DIRTY);
+	pagemap_update(arena->pagemap, touched_end, run_end(run), PAGEMAP_DIRTY, 0);
+	run->free.nr_dirty = nr_touched + count_dirty(arena, touched_end, run_end(run));
 	run_insert_free(arena, run);
 	heap_maintain(arena);
 }
@@ -345,6 +334,7 @@ int run_resize(struct arena *arena, struct run *run, uint32_t nr_pages)
 	next = pagemap_run(arena->pagemap, run_end(run));
 	if (!can_merge(run, next) || next->nr_pages < nr_pages - run->nr_pages)
 		return -ENOMEM;
-	take_front(arena, next, nr_pages - run->nr_pages, run);
+	take_front(arena, next, nr_pages - run->nr_pages);
+	run->nr_pages = nr_pages;
 	return 0;
 }
