@@ -11,8 +11,10 @@
 	100 /* about 1 us: the lock is held for less, unless its holder was preempted */
 
 #ifdef RATION_DEBUG
-static __thread uint8_t held_ranks[8];
-static __thread unsigned int nr_held;
+/* initial-exec: in a preloaded library any other model may allocate at the first access. */
+#define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
+static THREAD_LOCAL uint8_t held_ranks[8];
+static THREAD_LOCAL unsigned int nr_held;
 
 static void rank_acquired(const struct mm_lock *lock)
 {
