@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/rng.h"
 #include "swapdev/devices.h"
@@ -364,7 +365,7 @@ static void worker_round(struct worker *w, unsigned int round, bool is_write)
 			w->nr_errors += done.err != 0;
 			__atomic_store_n(&w->ended[done.cookie], 1, __ATOMIC_RELEASE);
 		} else {
-			sched_yield();
+			usleep(20);
 		}
 		ended = 0;
 		for (unsigned int i = 0; i < THREAD_BATCH; i++)
