@@ -161,7 +161,7 @@ static int open_swap(struct launch *launch, const struct swap_spec *spec)
 {
 	struct swap_file_request request = {.path = spec->path, .size_bytes = spec->size_bytes};
 	uint64_t rams = launch->settings.ram_bytes * SWAP_DEFAULT_RAMS;
-	char why[256];
+	char why[480];
 
 	if (swap_is_open(launch, spec->path)) {
 		complain("--swap %s: is given twice; name each file once", spec->path);
@@ -172,6 +172,8 @@ static int open_swap(struct launch *launch, const struct swap_spec *spec)
 		complain("%s", why);
 		return EXIT_USAGE;
 	}
+	if (why[0] != '\0') /* it may be used, and yet the user should know */
+		complain("%s", why);
 	/* From exclusive to shared: each process of the run takes a lock of its own. */
 	if (flock(launch->files[launch->nr_files++].fd, LOCK_SH | LOCK_NB) == 0)
 		return EXIT_OK;

@@ -466,6 +466,16 @@ def a_swap_file_of_the_users_is_used_and_kept(tmp):
 
 
 @test
+def a_swap_file_that_others_may_read_is_used_with_a_warning(tmp):
+    need_run()
+    make_swap(tmp / "mine")
+    (tmp / "mine").chmod(0o644)
+    expect(run_program("--swap", "mine", "echo", "hi", cwd=tmp), 0,
+           "ration: --swap mine: others may read it (mode 0644), and with it the program's memory;"
+           " run: chmod 0600 mine\n", "hi\n")
+
+
+@test
 def a_daemon_keeps_what_it_has(tmp):
     """The name goes with the launcher, not the file under those who have it open."""
     need_run()
