@@ -390,7 +390,8 @@ int arena_realloc(struct arena *arena, void *object, uint64_t size, void **ret_o
  * @arena: whose.
  * @keep_bytes: of free memory to keep below the break.
  *
- * Return: true if some was given back.
+ * Return: true if some was given back. Where a run in use has pages without an object, it is
+ * true again at each call: which of them hold nothing is not remembered.
  * Context: takes arena->lock.
  */
 bool arena_trim(struct arena *arena, uint64_t keep_bytes)
@@ -407,6 +408,13 @@ bool arena_trim(struct arena *arena, uint64_t keep_bytes)
 	return is_trimmed;
 }
 
+/**
+ * arena_get_usage() - what the arena has, and what of it is in use.
+ * @arena: whose.
+ * @ret_usage: all of one moment.
+ *
+ * Context: takes arena->lock.
+ */
 void arena_get_usage(struct arena *arena, struct malloc_usage *ret_usage)
 {
 	const struct heap *heap = &arena->heap;
@@ -423,6 +431,13 @@ void arena_get_usage(struct arena *arena, struct malloc_usage *ret_usage)
 	mm_lock_release(&arena->lock);
 }
 
+/**
+ * arena_get_options() - what arena_set_options() may change.
+ * @arena: whose.
+ * @ret_options: as they are now; the thresholds may adapt at any time.
+ *
+ * Context: takes arena->lock.
+ */
 void arena_get_options(struct arena *arena, struct arena_options *ret_options)
 {
 	mm_lock_acquire(&arena->lock);

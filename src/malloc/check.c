@@ -206,7 +206,8 @@ static int check_locked(struct arena *arena)
 
 /**
  * arena_check() - walk everything that the arena knows.
- * @arena: not inside a call of another thread on a large object, which is counted nowhere then.
+ * @arena: other threads may use it; a large object that one of them is making, giving back or
+ *         moving is not part of it for that while.
  *
  * Return: 0, or -EUCLEAN after a line on the log.
  * Context: takes arena->lock.

@@ -226,6 +226,13 @@ static struct run *top_run(struct arena *arena)
 	return run && run->kind == RUN_FREE && run->owner == RUN_OWNER_BREAK ? run : NULL;
 }
 
+/**
+ * heap_top_bytes() - how far the break could move down now.
+ * @arena: whose heap it is.
+ *
+ * Return: bytes of the free run below the break; 0 where others have moved the break.
+ * Context: arena->lock held.
+ */
 uint64_t heap_top_bytes(struct arena *arena)
 {
 	const struct run *run = top_run(arena);

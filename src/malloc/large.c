@@ -7,15 +7,14 @@
  * made, and taken out before it goes away; at every moment a thread that frees garbage is told
  * so.
  *
- * mmap_threshold adapts as the C library's does (mallopt(3), M_MMAP_THRESHOLD): when a mapped
- * object above it is freed, it goes up to that size, so that what a program takes and frees
- * over and over comes from the heap. Here up to 1 MiB only: from there on the faults of filling
- * the object cost a hundred times what mapping it does, and memory that is given back at once
- * is worth more to a program that is short of it.
+ * mmap_threshold adapts as the C library's does (mallopt(3), M_MMAP_THRESHOLD): when a large
+ * object is freed, it goes up to above that size, so that what a program takes and frees over
+ * and over comes from the heap. Here only for objects of up to 1 MiB: from there on the faults
+ * of filling one cost a hundred times what mapping it does, and memory that is given back at
+ * once is worth more to a program that is short of it.
  *
  * Invariants (arena_check):
- * 1. A MAPPED run is on arena->mapped, and the map names it on the page where its object
- * starts.
+ * 1. A MAPPED run is on arena->mapped; the map names it on its object's first page.
  * 2. map_start <= start < map_start + map_bytes; the object reaches to the end of the mapping.
  */
 #include "malloc/large.h"
@@ -28,6 +27,13 @@
 
 #define MMAP_THRESHOLD_MAX ((uint64_t)1 << 20)
 
+/**
+ * large_usable_size() - the bytes of a large object that its owner may use.
+ * @run: MAPPED.
+ *
+ * Return: those from its start to the end of its mapping.
+ * Context: arena->lock held.
+ */
 uint64_t large_usable_size(const struct run *run)
 {
 	return run->mapped.map_start + run->mapped.map_bytes - run->start;

@@ -67,6 +67,12 @@ void malloc_fork_child(void)
 	mm_lock_release(&malloc_process_arena.lock);
 }
 
+/**
+ * malloc_get_usage() - what malloc has, and what of it is in use.
+ * @ret_usage: all of one moment.
+ *
+ * Context: takes the arena's lock.
+ */
 void malloc_get_usage(struct malloc_usage *ret_usage)
 {
 	arena_get_usage(&malloc_process_arena, ret_usage);
@@ -76,7 +82,7 @@ void malloc_get_usage(struct malloc_usage *ret_usage)
  * malloc_check() - walk every invariant of the process's arena.
  *
  * Return: 0, or -EUCLEAN after a line on the log.
- * Context: takes the arena's lock. No other thread is inside malloc.
+ * Context: takes the arena's lock.
  */
 int malloc_check(void)
 {

@@ -30,6 +30,11 @@
 
 #define WORD_BITS 64
 
+/**
+ * object_class_init() - a class without runs.
+ * @class: to initialise.
+ * @number: 0..NR_CLASSES - 1.
+ */
 void object_class_init(struct object_class *class, unsigned int number)
 {
 	list_init(&class->partial);

@@ -59,6 +59,16 @@ static uintptr_t *span(const struct pagemap_root *root, vaddr_t start, vaddr_t e
 	return pagemap_entry(root, start);
 }
 
+/**
+ * pagemap_update() - change the entries of the pages in [@start, @end).
+ * @root: the map; nodes cover the range.
+ * @start: page aligned.
+ * @end: page aligned.
+ * @keep: each entry becomes (entry & @keep) | @set.
+ * @set: a run's address, PAGEMAP_DIRTY, both or neither.
+ *
+ * Context: arena->lock held.
+ */
 void pagemap_update(struct pagemap_root *root, vaddr_t start, vaddr_t end, uintptr_t keep,
 		    uintptr_t set)
 {
@@ -72,6 +82,14 @@ void pagemap_update(struct pagemap_root *root, vaddr_t start, vaddr_t end, uintp
 	}
 }
 
+/**
+ * pagemap_count_dirty() - how many of the pages in [@start, @end) may hold something.
+ * @root: the map; nodes cover the range.
+ * @start: page aligned.
+ * @end: page aligned.
+ *
+ * Context: arena->lock held.
+ */
 uint32_t pagemap_count_dirty(const struct pagemap_root *root, vaddr_t start, vaddr_t end)
 {
 	const uintptr_t *entries;

@@ -77,7 +77,6 @@ static inline void pagemap_set_run(struct pagemap_root *root, vaddr_t addr, stru
 	*entry = (uintptr_t)run | (*entry & PAGEMAP_DIRTY);
 }
 
-/* Pages [start, end): each entry becomes (entry & keep) | set. */
 void pagemap_update(struct pagemap_root *root, vaddr_t start, vaddr_t end, uintptr_t keep,
 		    uintptr_t set);
 uint32_t pagemap_count_dirty(const struct pagemap_root *root, vaddr_t start, vaddr_t end);

@@ -30,11 +30,25 @@
 #include "malloc/arena.h"
 #include "malloc/heap.h"
 
+/**
+ * run_new() - make a descriptor.
+ * @arena: whose bookkeeping it lies in.
+ *
+ * Return: the descriptor, all zeros, or NULL where there is no memory.
+ * Context: arena->lock held.
+ */
 struct run *run_new(struct arena *arena)
 {
 	return meta_alloc(arena, RUN_WORDS);
 }
 
+/**
+ * run_delete() - give a descriptor back.
+ * @arena: that it was made for.
+ * @run: in no tree and on no list, and named nowhere.
+ *
+ * Context: arena->lock held.
+ */
 void run_delete(struct arena *arena, struct run *run)
 {
 	meta_free(arena, run, RUN_WORDS);
@@ -45,7 +59,10 @@ static uint32_t max_pages_of(const struct rb_node *node)
 	return node ? run_of_node(node)->free.max_pages : 0;
 }
 
-/* heap->free.update */
+/**
+ * run_tree_update() - heap->free.update: the longest run of a subtree from those below it.
+ * @node: of a free run.
+ */
 void run_tree_update(struct rb_node *node)
 {
 	struct run *run = run_of_node(node);
