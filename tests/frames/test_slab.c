@@ -201,6 +201,12 @@ static void destroy_refuses_while_objects_live(void **state)
 			free_many(f, cache, objects + i, 1);
 		}
 	}
+	/* The other way round: the slab that is allocated from is free first. */
+	alloc_many(f, cache, objects, 20);
+	for (uint32_t i = 20; i-- > 0;) {
+		assert_int_equal(kmem_cache_destroy(&f->sys, cache), -EBUSY);
+		free_many(f, cache, objects + i, 1);
+	}
 	assert_int_equal(kmem_cache_destroy(&f->sys, cache), 0);
 	pcp_drain(&f->sys);
 	assert_int_equal(zones_free_pages(&f->sys), nr_free);

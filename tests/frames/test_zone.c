@@ -145,18 +145,18 @@ static uint32_t drain_with(struct frames *f, enum gfp gfp, uint32_t *ret_left)
 	return nr;
 }
 
-/* 1024 frames, min 64: programs stop there, the manager at half, reclaim takes all. */
+/* 1024 frames, min 65: programs stop there, the manager at half, reclaim takes all. */
 static void gfp_says_how_far_down(void **state)
 {
 	static const struct {
 		enum gfp gfp;
 		uint32_t left;
-	} table[] = {{GFP_USER, 64}, {GFP_KERNEL, 32}, {GFP_RECLAIM, 0}};
+	} table[] = {{GFP_USER, 65}, {GFP_KERNEL, 33}, {GFP_RECLAIM, 0}};
 
 	(void)state;
 	for (uint32_t nr_cpus = 0; nr_cpus <= 1; nr_cpus++) {
 		struct frames *f = frames_create(&(struct frames_config){
-			.nr_frames = 1024, .nr_cpus = nr_cpus, .min_free_kbytes = 256});
+			.nr_frames = 1024, .nr_cpus = nr_cpus, .min_free_kbytes = 260});
 
 		for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
 			uint32_t left, nr;
@@ -190,6 +190,41 @@ static void watermark_counts_the_whole_block(void **state)
 	assert_true(zone_watermark_ok(zone, 5, 0));
 	assert_false(zone_watermark_ok(zone, 6, 0));
 	page_free(&f->sys, page, 0);
+	frames_destroy(f);
+}
+
+/* 128 frames, min 32: of the blocks of 32 the last stays, and so does half of one. */
+static void a_large_block_must_leave_the_floor(void **state)
+{
+	struct frames *f = frames_create(
+		&(struct frames_config){.nr_frames = 128, .min_free_kbytes = 128});
+	struct page *pages[3], *page;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(page_alloc(&f->sys, 5, GFP_USER, &pages[i]), 0);
+	assert_int_equal(page_alloc(&f->sys, 5, GFP_USER, &page), -ENOMEM);
+	assert_int_equal(page_alloc(&f->sys, 5, GFP_KERNEL, &page), -ENOMEM);
+	assert_int_equal(page_alloc(&f->sys, 4, GFP_KERNEL, &page), 0);
+	page_free(&f->sys, page, 4);
+	assert_int_equal(page_alloc(&f->sys, 5, GFP_RECLAIM, &page), 0);
+	frames_destroy(f);
+}
+
+/* vm.min_free_kbytes is lowered while a list is full by the old one. */
+static void lists_shrink_with_their_high(void **state)
+{
+	struct frames *f = frames_create(&(struct frames_config){
+		.nr_frames = 1024, .nr_cpus = 1, .min_free_kbytes = 1024});
+	struct pcp *pcp = &f->sys.zones[0].pcps[0];
+	uint32_t left;
+
+	(void)state;
+	drain_with(f, GFP_USER, &left);
+	assert_int_equal(pcp->list.nr, pcp->high);
+	zones_set_watermarks(&f->sys, 64, 10);
+	assert_true(pcp->high < 40);
+	assert_int_equal(zone_check(&f->sys), 0);
 	frames_destroy(f);
 }
 
@@ -343,6 +378,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(zone_init_wants_frames_that_exist),
 	cmocka_unit_test(gfp_says_how_far_down),
 	cmocka_unit_test(watermark_counts_the_whole_block),
+	cmocka_unit_test(a_large_block_must_leave_the_floor),
+	cmocka_unit_test(lists_shrink_with_their_high),
 	cmocka_unit_test(falls_back_from_the_highest_zone_down),
 	cmocka_unit_test(pcp_gives_neighbours_and_the_hottest),
 	cmocka_unit_test(pcp_gives_the_coldest_back),
