@@ -204,7 +204,10 @@ static enum mm_fault_result fault_swap(struct fault *f)
 		    SWAPIN_STARTED)
 			return fault_no_memory(f);
 		kswapd_wake_if_low(sys);
-		return swap_complete(sys) > 0 ? FAULT_AGAIN : fault_retry(f);
+		swap_complete(sys);
+		/* Not RETRY: another thread may have taken the I/O in while the lock was
+		 * dropped, and its wake is past. Whether to wait is decided by a look. */
+		return FAULT_AGAIN;
 	}
 	if (anon_page_is_busy(page))
 		return fault_retry(f);

@@ -32,8 +32,8 @@ int mm_idle_range(struct mm *mm, vaddr_t start, vaddr_t end); /* unlocks */
 
 /* vmscan.c */
 enum reclaim_result {
-	RECLAIM_FREED,	/* try again now */
-	RECLAIM_WAIT,	/* memory comes when I/O ends, or when who holds it lets go */
+	RECLAIM_FREED,	/* look again now */
+	RECLAIM_WAIT,	/* I/O is in flight: memory comes when it ends */
 	RECLAIM_NOTHING /* out of memory */
 };
 enum reclaim_result reclaim_direct(struct mm_system *sys); /* unlocks */

@@ -360,9 +360,10 @@ enum reclaim_result reclaim_direct(struct mm_system *sys)
 	swap_complete(sys);
 	if (has_free_frames(sys) || sys->vmstat[MM_VMSTAT_pgfree] != nr_freed)
 		return RECLAIM_FREED; /* or it was, and another thread has it by now */
-	if (gone > 0 || sys->nr_io > 0)
+	if (sys->nr_io > 0)
 		return RECLAIM_WAIT;
-	return rc.was_refused ? RECLAIM_WAIT : RECLAIM_NOTHING;
+	/* Who held them may have let go by now, and the wake is past. */
+	return gone > 0 || rc.was_refused ? RECLAIM_FREED : RECLAIM_NOTHING;
 }
 
 int mm_reclaim_for_kernel(struct mm_system *sys)
