@@ -82,15 +82,9 @@ static const struct {
 	void (*run)(void *arg, uint64_t nr_ops);
 	size_t size;
 } cases[NR_CASES] = {
-	{"pair_16", pair, 16},
-	{"pair_64", pair, 64},
-	{"pair_256", pair, 256},
-	{"pair_4096", pair, 4096},
-	{"pair_256k", pair, 256 << 10},
-	{"row_16", row, 16},
-	{"row_64", row, 64},
-	{"row_256", row, 256},
-	{"mix", mix, 0},
+	{"pair_16", pair, 16},	   {"pair_64", pair, 64},	   {"pair_256", pair, 256},
+	{"pair_4096", pair, 4096}, {"pair_256k", pair, 256 << 10}, {"row_16", row, 16},
+	{"row_64", row, 64},	   {"row_256", row, 256},	   {"mix", mix, 0},
 };
 
 /* Sizes as programs ask for them: half below 64 bytes, one in 16 of some pages. */
