@@ -37,7 +37,7 @@ static int ram_check(const char *text, uint64_t bytes, uint64_t available)
 
 static int read_ram(const char *text, uint64_t available, struct run_settings *settings)
 {
-	struct size_value size;
+	struct size_value size = {.amount = UINT64_MAX}; /* for -ERANGE: too much anywhere */
 	uint64_t bytes;
 	int err, status;
 
@@ -51,8 +51,6 @@ static int read_ram(const char *text, uint64_t available, struct run_settings *s
 		return EXIT_USAGE;
 	}
 	bytes = size.is_percent ? size_share_of(available, size.amount) : size.amount;
-	if (err == -ERANGE)
-		bytes = UINT64_MAX; /* more than any machine has */
 	status = ram_check(text, bytes, available);
 	if (status)
 		return status;
