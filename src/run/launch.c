@@ -77,25 +77,37 @@ static int find_program(struct launch *launch)
 	return status;
 }
 
-/* In the build tree build/src/run, beside build/src/cli; installed, lib/ration beside bin. */
+/*
+ * Beside the executable, wherever both were put: in the build tree build/src/run, installed the
+ * folder for libraries (RATION_LIBRARIES, from the folder for programs).
+ */
+static bool find_library_near(const char *exe, char ret_path[PATH_MAX])
+{
+	static const char *const places[] = {"../run", RATION_LIBRARIES};
+	const char *slash = strrchr(exe, '/');
+	char path[PATH_MAX];
+
+	for (unsigned int i = 0; slash && i < sizeof(places) / sizeof(*places); i++) {
+		int folder = places[i][0] == '/' ? 0 : (int)(slash + 1 - exe);
+
+		snprintf(path, sizeof(path), "%.*s%s/libration-preload.so", folder, exe,
+			 places[i]);
+		if (realpath(path, ret_path))
+			return true;
+	}
+	return false;
+}
+
 static int find_library(struct launch *launch)
 {
-	static const char *const places[] = {"../run", "../lib/ration"};
 	const char *given = getenv("RATION_PRELOAD");
-	char exe[PATH_MAX / 2], path[PATH_MAX];
+	char exe[PATH_MAX / 2];
 	ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	bool is_found = given && realpath(given, launch->library);
+	bool is_found;
 
 	exe[len > 0 ? len : 0] = '\0';
-	for (unsigned int i = 0; !given && i < sizeof(places) / sizeof(*places); i++) {
-		char *slash = strrchr(exe, '/');
-
-		snprintf(path, sizeof(path), "%.*s/%s/libration-preload.so",
-			 slash ? (int)(slash - exe) : 0, exe, places[i]);
-		is_found = realpath(path, launch->library);
-		if (is_found)
-			break;
-	}
+	is_found = given ? realpath(given, launch->library) != NULL
+			 : find_library_near(exe, launch->library);
 	if (!is_found || access(launch->library, R_OK)) {
 		complain("%s: %s; install Ration again", given ? given : "libration-preload.so",
 			 strerror(errno));

@@ -8,6 +8,7 @@ statically linked program. Prints cmocka's lines; exit status 0, 1, or 77 if all
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -119,10 +120,20 @@ def refused(result, status, line):
     expect(result, status, f"ration: {line}\n")
 
 
+def is_free(path):
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 def make_swap(path):
     """A swap file of the user's, by a run that was killed and left one."""
     with started("--swap", f"{path}:1M", "sh", "-c", "echo ready; exec sleep 60") as launcher:
         launcher.kill()
+    wait_until(lambda: is_free(path), "the killed processes have let the file go")
     assert path.read_bytes()[4086:4096] == b"SWAPSPACE2"
 
 
@@ -645,9 +656,7 @@ def a_launcher_killed_hard_takes_the_program_with_it(tmp):
         launcher.kill()
         launcher.wait(PATIENCE)
         wait_until(lambda: state_of(program) in (None, "Z"), "the program is gone")
-        # its threads may be on their way still, and hold the area until they are gone
-        wait_until(lambda: run_program("--swap", "new", "true", cwd=tmp).returncode == 0,
-                   "its swap is free")
+    wait_until(lambda: is_free(tmp / "new"), "and with it all who had the file")
     # what is left is a whole swap file, as the help says: the next run can use it
     expect(run_program("--swap", "new", "echo", "hi", cwd=tmp), 0, "", "hi\n")
 
