@@ -11,7 +11,7 @@
  *
  * Invariants, walked by zone_check() in mm/zone.c:
  *  6. A frame on a per-CPU list has PG_pcp and refs == 0, and only such frames have PG_pcp.
- *  7. A list holds at most its high frames, or a batch where that is more.
+ *  7. A list holds at most its high frames.
  */
 #include "mm/buddy.h"
 

@@ -274,7 +274,8 @@ static void kzalloc_is_zero(void **state)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 		unsigned char *object = kmalloc(&f->sys, sizes[i]);
 
-		memset(object, 0xff, sizes[i]);
+		for (uint64_t k = 0; k < sizes[i]; k++)
+			object[k] = 0xff;
 		kfree(&f->sys, object);
 		object = kzalloc(&f->sys, sizes[i]);
 		for (uint64_t k = 0; k < sizes[i]; k++)

@@ -72,7 +72,8 @@ static void step_alloc(struct model *m)
 	m->nr_short += !fails && !object.start;
 	if (!object.start)
 		return;
-	memset(object.start, object.fill, object.size);
+	for (uint32_t i = 0; i < object.size; i++)
+		object.start[i] = object.fill;
 	m->objects[m->nr_objects++] = object;
 }
 
