@@ -230,14 +230,15 @@ static void kmalloc_takes_the_class_that_fits(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
-		void *object = kmalloc(&f->sys, table[i].size);
+		char *object = kmalloc(&f->sys, table[i].size);
 		uint32_t size = table[i].class_size;
 
 		assert_non_null(object);
 		assert_int_equal(slab_of(&f->sys, object)->cache->size, size);
 		if ((size & (size - 1)) == 0 && size <= PAGE_SIZE)
 			assert_int_equal((uintptr_t)object % size, 0);
-		memset(object, 1, table[i].size);
+		for (uint64_t k = 0; k < table[i].size; k++)
+			object[k] = 1;
 		kfree(&f->sys, object);
 	}
 	kfree(&f->sys, NULL);
