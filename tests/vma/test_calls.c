@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define PAGES 512
+#define PAGES 1024 /* two leaf tables */
 #define ANON  (MM_MAP_PRIVATE | MM_MAP_ANONYMOUS)
 #define FIXED (ANON | MM_MAP_FIXED)
 #define RW    (MM_PROT_READ | MM_PROT_WRITE)
@@ -372,10 +372,10 @@ static void an_end_goes_on_where_the_machine_refuses(void **state)
 
 /*
  * The scene of the failures below: an area with resident, untranslated and swapped pages, one
- * more above, and something mapped where moves go to.
+ * more above, which some moves replace. Others go to another leaf table.
  *
  *	 0      20      40            60           100     130
- *	 [  RW  )[ READ )             [ RW|EXEC )          heap none
+ *	 [  RW  )[ READ )             [ RW|EXEC )
  */
 static void scene(void)
 {
@@ -437,13 +437,13 @@ static int act(enum action action)
 	case SHRINK:
 		return mm_remap(s.mm, va(3), 10 * PAGE_SIZE, 2 * PAGE_SIZE, 0, 0, &addr);
 	case MOVE:
-		return mm_remap(s.mm, va(3), 10 * PAGE_SIZE, 10 * PAGE_SIZE, fixed, va(300),
+		return mm_remap(s.mm, va(3), 10 * PAGE_SIZE, 10 * PAGE_SIZE, fixed, va(600),
 				&addr);
 	case MOVE_OVER:
 		return mm_remap(s.mm, va(3), 10 * PAGE_SIZE, 8 * PAGE_SIZE, fixed, va(62),
 				&addr);
 	case MOVE_SEVERAL:
-		return mm_remap(s.mm, va(3), 80 * PAGE_SIZE, 80 * PAGE_SIZE, fixed, va(203),
+		return mm_remap(s.mm, va(3), 80 * PAGE_SIZE, 80 * PAGE_SIZE, fixed, va(603),
 				&addr);
 	case DONTUNMAP:
 		return mm_remap(s.mm, va(3), 10 * PAGE_SIZE, 10 * PAGE_SIZE,
@@ -494,7 +494,7 @@ static void act_in_model(enum action action)
 		model_clear(5, 13);
 		break;
 	case MOVE:
-		move_model(3, 10, 300);
+		move_model(3, 10, 600);
 		model_clear(3, 13);
 		break;
 	case MOVE_OVER:
@@ -502,7 +502,7 @@ static void act_in_model(enum action action)
 		model_clear(3, 13);
 		break;
 	case MOVE_SEVERAL:
-		move_model(3, 80, 203);
+		move_model(3, 80, 603);
 		model_clear(3, 83);
 		break;
 	case DONTUNMAP:

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define PAGES  192
+#define WINDOW 0x2000001a0000ul /* half of the pages are under another leaf table */
 #define FRAMES 2048
 #define SLOTS  512
 #define STEPS  15000
@@ -298,7 +299,7 @@ static void equals_a_sorted_array(void **state)
 		do_advise, do_remap, do_remap, do_touch, do_touch,   do_touch,	 do_step,
 	};
 	const struct space_config cfg = {
-		.nr_pages = PAGES, .nr_frames = FRAMES, .nr_slots = SLOTS};
+		.window = WINDOW, .nr_pages = PAGES, .nr_frames = FRAMES, .nr_slots = SLOTS};
 	struct rng rng = rng_make(test_seed());
 
 	(void)state;
