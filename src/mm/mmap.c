@@ -275,22 +275,25 @@ static uint32_t map_vma_flags(int prot, int flags)
 	return vma_flags;
 }
 
-/* The new area takes its place; what was there is gone if the machine refuses the new one. */
+/*
+ * The new area takes its place. What was there leaves the machine first: it is gone if the
+ * machine then refuses the new one.
+ */
 static int map_commit(struct mm *mm, const struct map_request *req, struct vma_reserve *reserve)
 {
 	struct mm_range range = {req->addr, req->addr + req->len};
 	bool is_free = vma_range_is_free(mm, range.start, range.end);
 	int err = 0;
 
-	if (!is_free)
+	if (!is_free) {
 		err = mm_zap_range(mm, range);
-	if (err)
-		return err;
+		if (err)
+			return err;
+		mm_region_unmap(mm, range);
+	}
 	if (!(req->vma_flags & VMA_FOREIGN))
 		err = mm_machine_region(mm, range.start, range.end, MACHINE_REGION_MAP,
 					(int)(req->vma_flags & VMA_PROT));
-	if (!is_free && (err || req->vma_flags & VMA_FOREIGN))
-		mm_region_unmap(mm, range);
 	if (!is_free) {
 		mm_remove_areas(mm, range, reserve);
 		pgtable_free_range(mm, range.start, range.end);

@@ -148,9 +148,11 @@ static int move_tell_machine(const struct remap *r)
 {
 	for (struct vma *vma = first_area(r); vma; vma = next_area(r, vma)) {
 		struct mm_range range = new_range(r, vma);
-		int err = mm_machine_region(r->mm, range.start, range.end, MACHINE_REGION_MAP,
-					    (int)(vma->flags & VMA_PROT));
+		int err;
 
+		mm_region_unmap(r->mm, range);
+		err = mm_machine_region(r->mm, range.start, range.end, MACHINE_REGION_MAP,
+					(int)(vma->flags & VMA_PROT));
 		if (err)
 			return err;
 	}

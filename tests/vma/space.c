@@ -35,8 +35,10 @@ static void change(struct strict_machine *sm, const struct machine_change *c, bo
 	*now = pte_is_present(c->new_pte) ? c->new_pte : 0;
 	if (*now)
 		assert_true(sm->prots[(c->va - sm->start) >> PAGE_SHIFT] > MM_PROT_NONE);
-	else if (discards)
-		memset(frame, 0xdd, PAGE_SIZE);
+	if (*now || !discards)
+		return;
+	memset(frame, 0xdd, PAGE_SIZE);
+	sm->nr_discarded++;
 }
 
 static int strict_apply(struct machine *m, struct machine_space *space,
@@ -47,7 +49,6 @@ static int strict_apply(struct machine *m, struct machine_space *space,
 
 	(void)space;
 	assert_true(batch->nr > 0);
-	sm->nr_applies++;
 	for (uint32_t i = 0; i < batch->nr; i++) {
 		if (refuses && (i == sm->refuse_apply.nr_done || i == batch->nr - 1)) {
 			batch->nr_done = i;
@@ -66,15 +67,15 @@ static int strict_region(struct machine *m, struct machine_space *space, vaddr_t
 
 	(void)space;
 	assert_true(start < end);
-	sm->nr_regions++;
 	if (op != MACHINE_REGION_UNMAP && is_refused(&sm->refuse_region))
 		return sm->refuse_region.err;
 	for (vaddr_t va = start; va < end; va += PAGE_SIZE) {
 		int *now = &sm->prots[(va - sm->start) >> PAGE_SHIFT];
 
 		assert_int_equal(*translation(sm, va), 0);
-		if (op == MACHINE_REGION_PROTECT)
-			assert_true(*now >= 0);
+		/* A MAP meets nothing but what was never mapped, or has been unmapped. */
+		if (op != MACHINE_REGION_UNMAP)
+			assert_int_equal(*now >= 0, op == MACHINE_REGION_PROTECT);
 		*now = op == MACHINE_REGION_UNMAP ? -1 : prot;
 	}
 	return 0;

@@ -30,7 +30,7 @@ struct strict_machine {
 	pte_t translations[SPACE_PAGES_MAX];
 	int prots[SPACE_PAGES_MAX]; /* MM_PROT_*, or -1: not mapped */
 	struct refusal refuse_apply, refuse_region;
-	unsigned int nr_applies, nr_regions;
+	uint64_t nr_discarded; /* pages */
 };
 
 /* What a page is, for the program. */

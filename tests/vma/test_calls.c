@@ -85,13 +85,17 @@ static void check_content(void)
 /* Frames, slots and tables go with the range: present, untranslated and swapped pages. */
 static void unmap_gives_everything_back(void **state)
 {
+	uint64_t nr_translated;
+
 	(void)state;
 	map(0, 200, RW);
 	fill(0, 200);
 	to_swap(0, 50);
 	assert_int_equal(mm_protect(s.mm, va(50), 50 * PAGE_SIZE, MM_PROT_READ), 0);
 	model_clear(0, 200);
+	nr_translated = 200 - s.mm->nr_swapped - 50;
 	assert_int_equal(mm_unmap(s.mm, va(0), 200 * PAGE_SIZE), 0);
+	assert_int_equal(s.machine.nr_discarded, nr_translated);
 	space_settle(&s);
 	check_content();
 	assert_int_equal(stat(MM_VMSTAT_nr_anon_pages), 0);
@@ -350,12 +354,13 @@ static void replay_tells_the_machine_everything_again(void **state)
 	map(20, 30, RW | MM_PROT_EXEC);
 	assert_int_equal(mm_map(s.mm, va(40), PAGE_SIZE, RW, FIXED | MM_MAP_FOREIGN, &addr), 0);
 	model_set(40, 41, RW | VMA_FOREIGN);
-	memset(s.machine.prots, 0xff, sizeof(s.machine.prots));
 	sys_lock(s.sys);
 	assert_true(mm_write_trylock(s.mm));
-	assert_int_equal(mm_replay_regions(s.mm), 0);
+	memset(s.machine.prots, 0xff, sizeof(s.machine.prots));
 	s.machine.refuse_region = (struct refusal){.nth = 2, .err = -ENOMEM};
 	assert_int_equal(mm_replay_regions(s.mm), -ENOMEM);
+	memset(s.machine.prots, 0xff, sizeof(s.machine.prots));
+	assert_int_equal(mm_replay_regions(s.mm), 0);
 	mm_write_unlock(s.mm);
 	sys_unlock(s.sys);
 	space_check(&s);
@@ -582,9 +587,11 @@ static void a_machine_that_is_busy(void **state)
 	(void)state;
 	for (enum action action = 0; action < NR_ACTIONS; action++) {
 		for (unsigned int nr_done = 0; nr_done < 12; nr_done += 3) {
+			uint64_t tables;
 			bool was_refused;
 
 			restart();
+			tables = s.mm->nr_tables;
 			s.machine.refuse_apply = (struct refusal){
 				.nth = 1 + nr_done % 2, .nr_done = nr_done, .err = -EBUSY};
 			if (act(action) == 0) {
@@ -593,8 +600,10 @@ static void a_machine_that_is_busy(void **state)
 				s.machine.refuse_apply.nth = 0;
 			} else {
 				space_check(&s);
-				if (!throws_away(action))
+				if (!throws_away(action)) {
+					assert_int_equal(s.mm->nr_tables, tables);
 					space_load_all(&s);
+				}
 				assert_int_equal(act(action), 0);
 			}
 			act_in_model(action);
