@@ -8,8 +8,9 @@
  *    no leaf is more than twice as deep as another.
  * 3. Every child's parent link names its parent.
  * 4. After each change update() was called on every node whose subtree changed, children
- *    first. A rotation leaves the subtree's set of nodes as it was, so only the two nodes that
- *    turn are computed again.
+ *    first, up to the first whose value stays: what is above depends on values only. A rotation
+ *    leaves the subtree's set of nodes as it was, so only the two nodes that turn are computed
+ *    again.
  */
 #include "base/rbtree.h"
 
@@ -79,8 +80,15 @@ void rb_update_up(struct rb_root *root, struct rb_node *node)
 {
 	if (!root->update)
 		return;
-	for (; node; node = node->parent)
-		root->update(node);
+	while (node && root->update(node))
+		node = node->parent;
+}
+
+/* Node's own value is not what its ancestors were computed from: they are looked at anyway. */
+static void rb_update_new(struct rb_root *root, struct rb_node *node)
+{
+	rb_update(root, node);
+	rb_update_up(root, node->parent);
 }
 
 static void rb_insert_balance(struct rb_root *root, struct rb_node *node)
@@ -125,7 +133,7 @@ void rb_insert(struct rb_root *root, struct rb_node *node, struct rb_node *paren
 	node->parent = parent;
 	node->is_red = true;
 	*link = node;
-	rb_update_up(root, node);
+	rb_update_new(root, node);
 	rb_insert_balance(root, node);
 }
 
@@ -206,6 +214,8 @@ void rb_erase(struct rb_root *root, struct rb_node *node)
 			parent = gone;
 	}
 	rb_update_up(root, parent);
+	if (gone != node)
+		rb_update_new(root, gone);
 	if (!was_red)
 		rb_erase_balance(root, child, parent);
 }

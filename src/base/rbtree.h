@@ -16,8 +16,8 @@ struct rb_node {
 
 struct rb_root {
 	struct rb_node *node;
-	void (*update)(struct rb_node *node); /* recompute what node keeps of its subtree; may
-						 be NULL */
+	/* Computes again what node keeps of its subtree. Return: did it change? May be NULL. */
+	bool (*update)(struct rb_node *node);
 };
 
 /* Links node below parent at *link (NULL until now), rebalances, updates its ancestors. */
@@ -28,7 +28,7 @@ struct rb_node *rb_first(const struct rb_root *root);
 struct rb_node *rb_last(const struct rb_root *root);
 struct rb_node *rb_next(const struct rb_node *node);
 struct rb_node *rb_prev(const struct rb_node *node);
-/* What node keeps has changed: calls update() from node up to the root. */
+/* What node keeps may have changed: calls update() upwards from node, while it does. */
 void rb_update_up(struct rb_root *root, struct rb_node *node);
 int rb_check(const struct rb_root *root); /* colours, heights, parent links; 0 or -EUCLEAN */
 

@@ -62,13 +62,17 @@ static uint32_t max_pages_of(const struct rb_node *node)
 /**
  * run_tree_update() - heap->free.update: the longest run of a subtree from those below it.
  * @node: of a free run.
+ *
+ * Return: is it another than before?
  */
-void run_tree_update(struct rb_node *node)
+bool run_tree_update(struct rb_node *node)
 {
 	struct run *run = run_of_node(node);
+	uint32_t old = run->free.max_pages;
 	uint64_t below = max_u64(max_pages_of(node->left), max_pages_of(node->right));
 
 	run->free.max_pages = (uint32_t)max_u64(run->nr_pages, below);
+	return run->free.max_pages != old;
 }
 
 /* The lowest free run of so many pages or more. Bound: the height of the tree. */

@@ -81,7 +81,7 @@ void run_free(struct arena *arena, struct run *run, uint32_t nr_touched);
 int run_resize(struct arena *arena, struct run *run, uint32_t nr_pages);
 
 /* For malloc/heap.c. */
-void run_tree_update(struct rb_node *node);
+bool run_tree_update(struct rb_node *node);
 void run_insert_free(struct arena *arena, struct run *run);
 void run_cut_free(struct arena *arena, struct run *run, uint32_t nr_pages);
 

@@ -36,6 +36,7 @@ struct mm {
 	int32_t users;		  /* readers, or -1: one writer */
 	uint32_t writers_waiting; /* a writer was refused: let no new reader in */
 	struct rb_root vmas;
+	struct vma *vma_cached; /* the last that was looked for; NULL: none */
 	uint64_t nr_vmas;
 	uint64_t total_vm;		  /* pages in VMAs */
 	vaddr_t window_start, window_end; /* (c) */

@@ -5,7 +5,8 @@
  * They are nodes of a red-black tree by address. Each keeps the hole before it and the largest
  * such hole in its subtree (as Linux did until 6.1, Lespinasse 2012), so that the highest hole
  * that is large enough is found in O(log n). The hole after the last area is not in the tree;
- * it is the first to be asked.
+ * it is the first to be asked. The area that was looked for last is remembered: with the hole
+ * before it, it answers for all addresses in between.
  *
  * Callers change the map by cutting at a bound, so that whole areas lie in the range they work
  * on, and by merging afterwards.
@@ -33,12 +34,14 @@ static uint64_t max_gap_below(struct rb_node *node)
 	return node ? vma_of(node)->max_gap : 0;
 }
 
-static void vma_update(struct rb_node *node)
+static bool vma_update(struct rb_node *node)
 {
 	struct vma *vma = vma_of(node);
+	uint64_t old = vma->max_gap;
 
 	vma->max_gap = max_u64(vma->gap,
 			       max_u64(max_gap_below(node->left), max_gap_below(node->right)));
+	return vma->max_gap != old;
 }
 
 void vma_tree_init(struct mm *mm)
@@ -49,8 +52,11 @@ void vma_tree_init(struct mm *mm)
 struct vma *vma_find_first(struct mm *mm, vaddr_t addr)
 {
 	struct rb_node *node = mm->vmas.node;
-	struct vma *found = NULL;
+	struct vma *found = mm->vma_cached;
 
+	if (found && addr < found->end && addr >= found->start - found->gap)
+		return found;
+	found = NULL;
 	while (node) {
 		struct vma *vma = vma_of(node);
 
@@ -63,6 +69,8 @@ struct vma *vma_find_first(struct mm *mm, vaddr_t addr)
 			break;
 		node = node->left;
 	}
+	if (found)
+		mm->vma_cached = found;
 	return found;
 }
 
@@ -180,6 +188,8 @@ void vma_remove(struct mm *mm, struct vma *vma)
 {
 	struct vma *next = vma_next(vma);
 
+	if (mm->vma_cached == vma)
+		mm->vma_cached = next;
 	rb_erase(&mm->vmas, &vma->node);
 	gap_changed(mm, next);
 	mm->nr_vmas--;
@@ -334,14 +344,12 @@ static int check_hole(struct mm *mm, vaddr_t start, vaddr_t end)
 static int check_area(struct mm *mm, struct vma *vma, const struct vma *prev)
 {
 	vaddr_t hole = prev ? prev->end : mm->window_start;
-	uint64_t max_gap = vma->max_gap;
 
 	CHECK(((vma->start | vma->end) & ~PAGE_MASK) == 0);
 	CHECK(hole <= vma->start && vma->start < vma->end && vma->end <= mm->window_end);
 	CHECK(!vma_can_follow(prev, vma));
 	CHECK(vma->gap == vma->start - hole);
-	vma_update(&vma->node);
-	CHECK(vma->max_gap == max_gap);
+	CHECK(!vma_update(&vma->node));
 	return check_hole(mm, hole, vma->flags & VMA_FOREIGN ? vma->end : vma->start);
 }
 
