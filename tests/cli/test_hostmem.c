@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "run/hostmem.h"
@@ -17,74 +18,83 @@
 	"Buffers:           10000 kB\n"
 
 #define MOUNT_V1 "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
+#define MOUNT_V1_PART \
+	"35 31 0:32 /docker/f00 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n"
 #define MOUNT_V2 "41 31 0:38 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
 #define MOUNT_OTHER                                               \
 	"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n" \
 	"33 31 0:30 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n"
 
-/* A machine: files of /proc and /sys, name and content by turns, to the first NULL. */
+/* A machine with MEMINFO and these control groups. */
 struct machine_case {
 	const char *what;
-	const char *files[20];
+	const char *mountinfo; /* NULL: no such files */
+	const char *cgroup;    /* /proc/self/cgroup */
+	const char *files[12]; /* below /sys/fs/cgroup, name and content by turns, to a NULL */
 	uint64_t available;
 };
 
 static const struct machine_case cases[] = {
-	{"no groups", {"proc/meminfo", MEMINFO}, 8192 * MIB},
-	{"v2, no limit",
-	 {"proc/meminfo", MEMINFO, "proc/self/mountinfo", MOUNT_OTHER MOUNT_V2,
-	  "proc/self/cgroup", "0::/user.slice/a\n", "sys/fs/cgroup/user.slice/a/memory.max",
-	  "max\n", "sys/fs/cgroup/user.slice/a/memory.current", "4096\n"},
-	 8192 * MIB},
-	{"v2, a limit, 300 of its 1024 MiB used, 100 of these are inactive file pages",
-	 {"proc/meminfo", MEMINFO, "proc/self/mountinfo", MOUNT_OTHER MOUNT_V2,
-	  "proc/self/cgroup", "0::/user.slice/a\n", "sys/fs/cgroup/user.slice/a/memory.max",
-	  "1073741824\n", "sys/fs/cgroup/user.slice/a/memory.current", "314572800\n",
-	  "sys/fs/cgroup/user.slice/a/memory.stat",
-	  "anon 200000\nactive_file 1\ninactive_file 104857600\n"},
-	 824 * MIB},
-	{"v2, the parent's limit is the tighter one",
-	 {"proc/meminfo", MEMINFO, "proc/self/mountinfo", MOUNT_V2, "proc/self/cgroup",
-	  "0::/user.slice/a\n", "sys/fs/cgroup/user.slice/a/memory.max", "1073741824\n",
-	  "sys/fs/cgroup/user.slice/a/memory.current", "0\n",
-	  "sys/fs/cgroup/user.slice/memory.max", "536870912\n",
-	  "sys/fs/cgroup/user.slice/memory.current", "268435456\n"},
-	 256 * MIB},
-	{"v2, more used than allowed",
-	 {"proc/meminfo", MEMINFO, "proc/self/mountinfo", MOUNT_V2, "proc/self/cgroup",
-	  "0::/a\n", "sys/fs/cgroup/a/memory.max", "1000\n", "sys/fs/cgroup/a/memory.current",
-	  "2000\n"},
-	 0},
-	{"v1 beside v2",
-	 {"proc/meminfo", MEMINFO, "proc/self/mountinfo", MOUNT_OTHER MOUNT_V1 MOUNT_V2,
-	  "proc/self/cgroup", "4:cpu,cpuacct:/\n3:memory:/job\n0::/\n",
-	  "sys/fs/cgroup/memory/job/memory.limit_in_bytes", "2147483648\n",
-	  "sys/fs/cgroup/memory/job/memory.usage_in_bytes", "1073741824\n",
-	  "sys/fs/cgroup/memory/job/memory.stat",
-	  "inactive_file 1\ntotal_inactive_file 536870912\n"},
-	 1536 * MIB},
-	{"v1, no limit as the kernel writes it",
-	 {"proc/meminfo", MEMINFO, "proc/self/mountinfo", MOUNT_V1, "proc/self/cgroup",
-	  "3:memory:/job\n", "sys/fs/cgroup/memory/job/memory.limit_in_bytes",
-	  "9223372036854771712\n", "sys/fs/cgroup/memory/job/memory.usage_in_bytes", "5\n"},
-	 8192 * MIB},
-	{"v1 in a container that sees its own part of the tree only",
-	 {"proc/meminfo", MEMINFO, "proc/self/mountinfo",
-	  "35 31 0:32 /docker/f00 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n",
-	  "proc/self/cgroup", "3:memory:/docker/f00\n",
-	  "sys/fs/cgroup/memory/memory.limit_in_bytes", "134217728\n",
-	  "sys/fs/cgroup/memory/memory.usage_in_bytes", "0\n"},
-	 128 * MIB},
-	{"the same, in a group of the container",
-	 {"proc/meminfo", MEMINFO, "proc/self/mountinfo",
-	  "35 31 0:32 /docker/f00 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n",
-	  "proc/self/cgroup", "3:memory:/docker/f00/job\n",
-	  "sys/fs/cgroup/memory/job/memory.limit_in_bytes", "67108864\n",
-	  "sys/fs/cgroup/memory/job/memory.usage_in_bytes", "0\n",
-	  "sys/fs/cgroup/memory/memory.limit_in_bytes", "134217728\n",
-	  "sys/fs/cgroup/memory/memory.usage_in_bytes", "0\n"},
-	 64 * MIB},
+	{.what = "no groups", .available = 8192 * MIB},
+	{.what = "v2, no limit",
+	 .mountinfo = MOUNT_OTHER MOUNT_V2,
+	 .cgroup = "0::/user.slice/a\n",
+	 .files = {"user.slice/a/memory.max", "max\n", "user.slice/a/memory.current", "4096\n"},
+	 .available = 8192 * MIB},
+	{.what = "v2, 300 of 1024 MiB used, 100 of these are inactive file pages",
+	 .mountinfo = MOUNT_OTHER MOUNT_V2,
+	 .cgroup = "0::/user.slice/a\n",
+	 .files = {"user.slice/a/memory.max", "1073741824\n", "user.slice/a/memory.current",
+		   "314572800\n", "user.slice/a/memory.stat",
+		   "anon 200000\nactive_file 1\ninactive_file 104857600\n"},
+	 .available = 824 * MIB},
+	{.what = "v2, the parent's limit is the tighter one",
+	 .mountinfo = MOUNT_V2,
+	 .cgroup = "0::/user.slice/a\n",
+	 .files = {"user.slice/a/memory.max", "1073741824\n", "user.slice/a/memory.current",
+		   "0\n", "user.slice/memory.max", "536870912\n", "user.slice/memory.current",
+		   "268435456\n"},
+	 .available = 256 * MIB},
+	{.what = "v2, more used than allowed",
+	 .mountinfo = MOUNT_V2,
+	 .cgroup = "0::/a\n",
+	 .files = {"a/memory.max", "1000\n", "a/memory.current", "2000\n"},
+	 .available = 0},
+	{.what = "v1 beside v2",
+	 .mountinfo = MOUNT_OTHER MOUNT_V1 MOUNT_V2,
+	 .cgroup = "4:cpu,cpuacct:/\n3:memory:/job\n0::/\n",
+	 .files = {"memory/job/memory.limit_in_bytes", "2147483648\n",
+		   "memory/job/memory.usage_in_bytes", "1073741824\n", "memory/job/memory.stat",
+		   "inactive_file 1\ntotal_inactive_file 536870912\n"},
+	 .available = 1536 * MIB},
+	{.what = "v1, no limit as the kernel writes it",
+	 .mountinfo = MOUNT_V1,
+	 .cgroup = "3:memory:/job\n",
+	 .files = {"memory/job/memory.limit_in_bytes", "9223372036854771712\n",
+		   "memory/job/memory.usage_in_bytes", "5\n"},
+	 .available = 8192 * MIB},
+	{.what = "v1 in a container that sees its own part of the tree only",
+	 .mountinfo = MOUNT_V1_PART,
+	 .cgroup = "3:memory:/docker/f00\n",
+	 .files = {"memory/memory.limit_in_bytes", "134217728\n",
+		   "memory/memory.usage_in_bytes", "0\n"},
+	 .available = 128 * MIB},
+	{.what = "the same, in a group of the container",
+	 .mountinfo = MOUNT_V1_PART,
+	 .cgroup = "3:memory:/docker/f00/job\n",
+	 .files = {"memory/job/memory.limit_in_bytes", "67108864\n",
+		   "memory/job/memory.usage_in_bytes", "0\n", "memory/memory.limit_in_bytes",
+		   "134217728\n", "memory/memory.usage_in_bytes", "0\n"},
+	 .available = 64 * MIB},
 };
+
+static void write_text(const char *folder, const char *name, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	tree_write(path, text, strlen(text), 0644);
+}
 
 static void a_machine_is_read(void **state)
 {
@@ -94,8 +104,13 @@ static void a_machine_is_read(void **state)
 		uint64_t available = 0;
 		int err;
 
+		write_text("proc", "meminfo", MEMINFO);
+		if (cases[i].mountinfo) {
+			write_text("proc/self", "mountinfo", cases[i].mountinfo);
+			write_text("proc/self", "cgroup", cases[i].cgroup);
+		}
 		for (const char *const *file = cases[i].files; *file; file += 2)
-			tree_write(file[0], file[1], strlen(file[1]), 0644);
+			write_text("sys/fs/cgroup", file[0], file[1]);
 		err = hostmem_available(root, &available);
 		tree_remove();
 		if (err || available != cases[i].available)
