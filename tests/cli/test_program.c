@@ -167,11 +167,19 @@ static void a_broken_program_cannot_be_executed(void **state)
 {
 	struct image image = image_make(GLIBC);
 	struct program program;
+	char long_name[2 * PATH_MAX];
+	const char *path;
 
 	(void)state;
 	image.phdrs[1].p_filesz = 5000;
 	assert_int_equal(check_image(&image, 0755, &program), EXIT_CANNOT_EXECUTE);
 	assert_says(&program, "Exec format error");
+	image.phdrs[1].p_filesz = sizeof(long_name);
+	image.phdrs[1].p_offset = 0;
+	memset(long_name, 'x', sizeof(long_name));
+	memcpy(long_name, &image, sizeof(image));
+	path = tree_write("program", long_name, sizeof(long_name), 0755);
+	assert_int_equal(check(path, &program), EXIT_CANNOT_EXECUTE);
 	image = image_make(GLIBC);
 	image.ehdr.e_phoff = (uint64_t)1 << 62;
 	assert_int_equal(check_image(&image, 0755, &program), EXIT_CANNOT_EXECUTE);
@@ -193,6 +201,7 @@ static void a_script_is_judged_by_its_interpreter(void **state)
 	(void)state;
 	assert_int_equal(check_text("#!/bin/sh\necho\n", &program), EXIT_OK);
 	assert_int_equal(check_text("#! \t/bin/sh -e\n", &program), EXIT_OK);
+	assert_false(program.is_text);
 	assert_int_equal(check_text("#!/bin/sh", &program), EXIT_OK);
 	assert_int_equal(check_text("#!/no/such\n", &program), EXIT_CANNOT_EXECUTE);
 	assert_says(&program, "/no/such: bad interpreter: No such file or directory");
