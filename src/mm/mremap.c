@@ -349,6 +349,8 @@ static int remap_locked(struct remap *r)
 	r->new_addr = r->addr;
 	if (r->old_len > r->new_len && r->old_len > TASK_SIZE - r->addr)
 		return -EINVAL;
+	if (has_foreign(r->mm, tail_range(r)))
+		return -EOPNOTSUPP;
 	return mm_unmap_range(r->mm, r->addr + r->new_len, r->addr + r->old_len);
 }
 
@@ -360,9 +362,9 @@ static int remap_locked(struct remap *r)
  * @new_addr: with MM_MREMAP_FIXED where to; with MM_MREMAP_DONTUNMAP alone a hint.
  *
  * Return: 0; -EINVAL, -EFAULT as Linux; -ENOMEM as Linux, and where a fixed range does not lie
- * in the window; -EOPNOTSUPP for a foreign area, which the caller moves itself; -EAGAIN: the
- * call is to be made again; the machine's -errno. If a machine refuses the new range, what it
- * replaces is gone.
+ * in the window; -EOPNOTSUPP where the old range has a foreign area, which is the caller's to
+ * move; -EAGAIN: the call is to be made again; the machine's -errno. If a machine refuses the
+ * new range, what it replaces is gone, and what would have been cut off.
  * Context: takes sys->lock and write-locks mm.
  */
 int mm_remap(struct mm *mm, vaddr_t addr, uint64_t old_len, uint64_t new_len, int flags,

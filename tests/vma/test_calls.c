@@ -334,6 +334,8 @@ static void foreign_areas_only_have_a_place(void **state)
 	assert_int_equal(mm_remap(s.mm, va(0), 8 * PAGE_SIZE, 8 * PAGE_SIZE,
 				  MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, va(100), &addr),
 			 -EOPNOTSUPP);
+	assert_int_equal(mm_remap(s.mm, va(0), 8 * PAGE_SIZE, PAGE_SIZE, 0, 0, &addr),
+			 -EOPNOTSUPP);
 	check_content();
 
 	map(6, 8, RW); /* in its middle */
