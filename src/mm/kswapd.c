@@ -57,6 +57,7 @@ static bool kswapd_balance(struct mm_system *sys, unsigned int budget)
 	while (sys->kswapd_awake && budget > 0) {
 		uint64_t high = high_watermark(sys), free = zones_free_pages(sys);
 		unsigned int want, gone;
+		bool was_refused;
 
 		if (free >= high) {
 			sys->kswapd_awake = false;
@@ -68,8 +69,10 @@ static bool kswapd_balance(struct mm_system *sys, unsigned int budget)
 		want = (unsigned int)(high - free - sys->nr_reclaiming);
 		if (want > budget)
 			want = budget;
-		gone = reclaim_pages(sys, want, sys->kswapd_priority, true);
+		gone = reclaim_pages(sys, want, sys->kswapd_priority, &was_refused);
 		sys_wake(sys);
+		if (was_refused && gone == 0)
+			return false; /* until mm_write_unlock() wakes it */
 		budget -= gone < budget ? (gone ? gone : 1) : budget;
 		if (gone < want)
 			kswapd_step_down(sys, gone);

@@ -38,7 +38,7 @@ enum reclaim_result {
 };
 enum reclaim_result reclaim_direct(struct mm_system *sys); /* unlocks */
 unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int priority,
-			   bool is_kswapd); /* unlocks */
+			   bool *ret_was_refused); /* unlocks */
 unsigned int reclaim_evict(struct mm_system *sys, struct mm *locked, struct page **pages,
 			   unsigned int nr, enum policy_verdict *ret_verdicts); /* unlocks */
 void kswapd_wake_if_low(struct mm_system *sys);

@@ -273,9 +273,13 @@ bool mm_write_trylock(struct mm *mm)
 
 void mm_write_unlock(struct mm *mm)
 {
+	struct mm_system *sys = mm->sys;
+
 	MM_ASSERT(mm->users == -1);
 	mm->users = 0;
-	sys_wake(mm->sys);
+	sys_wake(sys);
+	if (sys->kswapd_awake && sys->cfg.wake_kswapd)
+		sys->cfg.wake_kswapd(sys->cfg.arg); /* it may have been refused */
 }
 
 int mm_machine_apply(struct mm *mm, struct machine_batch *batch)

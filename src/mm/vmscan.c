@@ -65,56 +65,78 @@ static void idle_batch_add(struct idle_batch *b, struct page *page, pte_t pte)
 	page->flags |= PG_locked;
 }
 
-/* Takes the translations away. What the machine could not do stays PRESENT. Unlocks. */
-static void idle_batch_run(struct idle_batch *b)
+/* Makes the changes from first on. Return: where it stopped; that one could not be made. */
+static unsigned int idle_batch_apply(struct idle_batch *b, unsigned int first)
 {
-	struct machine_batch batch = {.changes = b->changes, .nr = b->nr};
-	struct mm_system *sys;
+	struct machine_batch batch = {.changes = b->changes + first, .nr = b->nr - first};
 
-	if (b->nr == 0)
-		return;
-	sys = b->mm->sys;
 	if (mm_machine_apply(b->mm, &batch) == 0)
-		batch.nr_done = b->nr;
-	for (unsigned int i = 0; i < b->nr; i++) {
-		struct page *page = b->pages[i];
-
-		page->flags &= ~(uint32_t)PG_locked;
-		if (i >= batch.nr_done)
-			continue;
-		pte_set(b->mm, anon_page_pte(page), b->changes[i].new_pte);
-		if (b->changes[i].old_pte & PTE_DIRTY)
-			anon_page_mark_dirty(sys, page);
-	}
-	sys_wake(sys);
-	b->nr = 0;
+		return b->nr;
+	return first + batch.nr_done;
 }
 
 /*
- * Takes away the translations of those of the pages that have one, an mm at a time. The flag of
- * each page that had one is set in ret_had. Unlocks.
+ * Takes the translations away. A page that the machine cannot give up (the kernel holds it,
+ * say) stays PRESENT, and does not keep the others. Unlocks.
+ */
+static void idle_batch_run(struct idle_batch *b)
+{
+	unsigned int at = 0;
+
+	while (at < b->nr) {
+		unsigned int stop = idle_batch_apply(b, at);
+
+		for (; at < stop; at++) {
+			struct page *page = b->pages[at];
+
+			page->flags &= ~(uint32_t)PG_locked;
+			pte_set(b->mm, anon_page_pte(page), b->changes[at].new_pte);
+			if (b->changes[at].old_pte & PTE_DIRTY)
+				anon_page_mark_dirty(b->mm->sys, page);
+		}
+		if (at < b->nr)
+			b->pages[at++]->flags &= ~(uint32_t)PG_locked;
+	}
+	sys_wake(b->mm->sys);
+	b->nr = 0;
+}
+
+/* Collects the translated ones among pages[first..nr) that are of the same mm as the first. */
+static void idle_batch_collect(struct idle_batch *b, struct page **pages, unsigned int first,
+			       unsigned int nr, bool *ret_had)
+{
+	for (unsigned int i = first; i < nr; i++) {
+		pte_t *pte;
+
+		if (pages[i]->mm != b->mm || anon_page_is_busy(pages[i]))
+			continue;
+		pte = anon_page_pte(pages[i]);
+		if (!pte_is_present(*pte))
+			continue;
+		ret_had[i] = true;
+		idle_batch_add(b, pages[i], *pte);
+	}
+}
+
+/*
+ * Takes away the translations of those of the pages that have one, an mm at a time; ret_had
+ * says which had. Pages of an mm that is write-locked stay as they are. Unlocks.
  */
 static void idle_pages(struct reclaim *rc, struct page **pages, unsigned int nr, bool *ret_had)
 {
+	const struct mm *last = NULL; /* pages of one mm mostly come together */
 	struct idle_batch b = {.nr = 0};
 
 	for (unsigned int i = 0; i < nr; i++) {
 		struct mm *mm = pages[i]->mm;
 
-		if (!mm || ret_had[i] || anon_page_is_busy(pages[i]) || !lock_mm(rc, mm))
+		if (!mm || mm == last || ret_had[i])
+			continue;
+		last = mm;
+		if (!lock_mm(rc, mm))
 			continue;
 		b.mm = mm;
-		for (unsigned int j = i; j < nr; j++) {
-			pte_t *pte;
-
-			if (pages[j]->mm != mm || anon_page_is_busy(pages[j]))
-				continue;
-			pte = anon_page_pte(pages[j]);
-			if (!pte_is_present(*pte))
-				continue;
-			ret_had[j] = true;
-			idle_batch_add(&b, pages[j], *pte);
-		}
+		idle_batch_collect(&b, pages, i, nr, ret_had);
 		idle_batch_run(&b);
 		unlock_mm(rc, mm);
 	}
@@ -313,11 +335,13 @@ static unsigned int reclaim_scan(struct reclaim *rc, unsigned int nr, unsigned i
  * Context: sys->lock held, dropped and retaken.
  */
 unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int priority,
-			   bool is_kswapd)
+			   bool *ret_was_refused)
 {
 	struct reclaim rc = {.sys = sys};
+	unsigned int gone = reclaim_scan(&rc, nr, priority, true);
 
-	return reclaim_scan(&rc, nr, priority, is_kswapd);
+	*ret_was_refused = rc.was_refused;
+	return gone;
 }
 
 static bool has_free_frames(const struct mm_system *sys)
