@@ -19,10 +19,10 @@ struct policy_ops;
 struct swapdev;
 
 /* Protection and flags have Linux's values (asm-generic/mman-common.h). */
-#define MM_PROT_NONE  0x0
-#define MM_PROT_READ  0x1
-#define MM_PROT_WRITE 0x2
-#define MM_PROT_EXEC  0x4
+#define MM_PROT_NONE	  0x0
+#define MM_PROT_READ	  0x1
+#define MM_PROT_WRITE	  0x2
+#define MM_PROT_EXEC	  0x4
 #define MM_PROT_SEM	  0x8 /* means nothing on x86 */
 #define MM_PROT_GROWSDOWN 0x01000000
 #define MM_PROT_GROWSUP	  0x02000000

@@ -71,12 +71,15 @@ static unsigned int slot_index(swp_entry_t entry)
 	return (unsigned int)(swp_slot(entry) % SWAP_CLUSTER_SLOTS);
 }
 
-/* Slots of a cluster that exist: the first lacks the header, the last may be cut. */
-static bool slot_exists(const struct swap_area *area, uint64_t cluster, unsigned int index)
+/* Slots that can be used: not the header, not beyond the end, not found broken by mkswap. */
+static bool slot_is_usable(const struct swapdev *dev, uint64_t slot)
 {
-	uint64_t slot = cluster * SWAP_CLUSTER_SLOTS + index;
-
-	return slot > 0 && slot < area->dev->nr_slots;
+	if (slot == 0 || slot >= dev->nr_slots)
+		return false;
+	for (unsigned int i = 0; i < dev->nr_bad_slots; i++)
+		if (dev->bad_slots[i] == slot)
+			return false;
+	return true;
 }
 
 static bool slot_is_free(const struct swap_cluster *c, unsigned int index)
@@ -166,7 +169,7 @@ static struct swap_cluster *cluster_create(struct mm_system *sys, struct swap_ar
 	c->number = number;
 	for (unsigned int i = 0; i < SWAP_CLUSTER_SLOTS; i++) {
 		c->cache[i] = PFN_NONE;
-		if (!slot_exists(area, number, i)) {
+		if (!slot_is_usable(area->dev, number * SWAP_CLUSTER_SLOTS + i)) {
 			c->count[i] = SLOT_BAD;
 			c->nr_used++;
 		}

@@ -9,7 +9,7 @@ struct runtime;
 
 _Noreturn void rt_fatal(const char *what, int err);
 int rt_boot(int (*start)(struct runtime *rt, const char *path, const char **ret_what),
-	     const char *path);
+	    const char *path);
 int rt_start_threads(struct runtime *rt);
 
 #endif

@@ -443,7 +443,31 @@ static void a_fork_seals_what_both_may_read(void **state)
 	world_destroy(&w);
 }
 
+/* What mkswap -c found broken is never written. */
+static void bad_slots_are_left_out(void **state)
+{
+	static const uint32_t bad[] = {1, 2, 7, 300};
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct world w;
+
+	(void)state;
+	world_create(&w, &cfg);
+	w.dev->bad_slots = bad;
+	w.dev->nr_bad_slots = 4;
+	world_map(&w, 0, WORLD_PAGES, RW);
+	write_all(&w, WORLD_PAGES);
+	world_advise(&w, 0, WORLD_PAGES, MM_MADV_PAGEOUT);
+	world_settle(&w);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(*(uint64_t *)swapdev_mem_page(w.dev, bad[i]), 0);
+	assert_true(*(uint64_t *)swapdev_mem_page(w.dev, 3) != 0);
+	read_all(&w, WORLD_PAGES);
+	world_check(&w);
+	world_destroy(&w);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(bad_slots_are_left_out),
 	cmocka_unit_test(first_touch_finds_zeroes),
 	cmocka_unit_test(protection_is_enforced),
 	cmocka_unit_test(data_beyond_ram_keeps_every_byte),
