@@ -16,6 +16,7 @@
  * or lazily freed) the translation is read-only, and the write that ends that is a fault which
  * drops the copy. So whether a page must be written again is known, not guessed.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -106,6 +107,8 @@ static enum mm_fault_result fault_translate(struct fault *f, struct page *page)
 		return MM_FAULT_MINOR;
 	if (err == -ENOMEM)
 		return MM_FAULT_OOM;
+	if (err != -EAGAIN && err != -EBUSY)
+		return MM_FAULT_BUS; /* the machine says that it never will */
 	fault_retry(f);
 	sys_wake(sys);
 	return MM_FAULT_RETRY;

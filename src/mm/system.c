@@ -231,8 +231,8 @@ bool mm_read_trylock(struct mm *mm)
 {
 	if (mm->users < 0)
 		return false;
-	if (mm->writers_waiting > 0) {
-		mm->writers_waiting--;
+	if (mm->readers_to_refuse > 0) {
+		mm->readers_to_refuse--;
 		return false;
 	}
 	mm->users++;
@@ -255,18 +255,20 @@ void mm_read_unlock(struct mm *mm)
 {
 	MM_ASSERT(mm->users > 0);
 	mm->users--;
-	if (mm->users == 0 && mm->writers_waiting > 0)
+	if (mm->users == 0 && mm->was_writer_refused)
 		sys_wake(mm->sys);
 }
 
 bool mm_write_trylock(struct mm *mm)
 {
 	if (mm->users != 0) {
-		mm->writers_waiting = WRITER_PATIENCE;
+		mm->readers_to_refuse = WRITER_PATIENCE;
+		mm->was_writer_refused = true;
 		mm->sys->has_waiters = true;
 		return false;
 	}
-	mm->writers_waiting = 0;
+	mm->readers_to_refuse = 0;
+	mm->was_writer_refused = false;
 	mm->users = -1;
 	return true;
 }

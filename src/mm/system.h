@@ -33,8 +33,10 @@ struct mm {
 	struct list_head node;	     /* on sys->mms */
 	struct machine_space *space; /* (c) */
 	pfn_t pgd;
-	int32_t users;		  /* readers, or -1: one writer */
-	uint32_t writers_waiting; /* a writer was refused: let no new reader in */
+	int32_t users;		    /* readers, or -1: one writer */
+	uint32_t readers_to_refuse; /* a writer was refused: it is let in before so many readers
+				     */
+	bool was_writer_refused;    /* it wants to be woken */
 	struct rb_root vmas;
 	struct vma *vma_cached; /* the last that was looked for; NULL: none */
 	uint64_t nr_vmas;
