@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reads CSV: op,va,size[,pid], one access a line, as people write it by hand or by a script.
+ *
+ * op is R, W, X or M (a modify: a read and a write of the same bytes), large or small. Numbers
+ * are decimal, or hexadecimal after 0x. Spaces around fields, empty lines, lines that begin
+ * with #, and a carriage return before the newline are let through; so is a first line that
+ * names the columns.
+ */
+#include <string.h>
+
+#include "trace/reader.h"
+
+#define FIELDS_MIN 3
+#define FIELDS_MAX 4
+
+enum field { FIELD_OP, FIELD_VA, FIELD_SIZE, FIELD_PID };
+
+struct fields {
+	const char *start[FIELDS_MAX], *end[FIELDS_MAX]; /* without spaces around */
+	unsigned int nr;				 /* FIELDS_MAX + 1: too many */
+};
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+static void fields_split(const struct text_line *line, struct fields *ret_fields)
+{
+	const char *p = line->p;
+
+	ret_fields->nr = 0;
+	for (;;) { /* a field a round */
+		const char *comma = memchr(p, ',', (size_t)(line->end - p));
+		const char *end = comma ? comma : line->end;
+
+		if (ret_fields->nr == FIELDS_MAX) {
+			ret_fields->nr++;
+			return;
+		}
+		while (p < end && is_space(*p))
+			p++;
+		ret_fields->start[ret_fields->nr] = p;
+		while (p < end && is_space(end[-1]))
+			end--;
+		ret_fields->end[ret_fields->nr++] = end;
+		if (!comma)
+			return;
+		p = comma + 1;
+	}
+}
+
+static bool field_is(const struct fields *fields, enum field field, const char *word)
+{
+	size_t len = (size_t)(fields->end[field] - fields->start[field]);
+
+	return len == strlen(word) && memcmp(fields->start[field], word, len) == 0;
+}
+
+static bool is_header(const struct fields *fields)
+{
+	static const char *const names[FIELDS_MAX] = {"op", "va", "size", "pid"};
+
+	if (fields->nr < FIELDS_MIN || fields->nr > FIELDS_MAX)
+		return false;
+	for (unsigned int i = 0; i < fields->nr; i++)
+		if (!field_is(fields, (enum field)i, names[i]))
+			return false;
+	return true;
+}
+
+/* Return: 'r', 'w', 'x', 'm', or 0. */
+static char op_letter(const struct fields *fields)
+{
+	char c = (char)(*fields->start[FIELD_OP] | 0x20);
+
+	if (fields->end[FIELD_OP] - fields->start[FIELD_OP] != 1 || !strchr("rwxm", c))
+		return 0;
+	return c;
+}
+
+static bool field_number(const struct fields *fields, enum field field, uint64_t *ret_number)
+{
+	const char *p = fields->start[field];
+	unsigned int base = 10;
+
+	if (p[0] == '0' && (p[1] | 0x20) == 'x') {
+		base = 16;
+		p += 2;
+	}
+	return text_parse_number(&p, base, ret_number) && p == fields->end[field];
+}
+
+static const char *parse_numbers(const struct fields *fields, struct trace_access *ret_access,
+				 enum field *ret_field)
+{
+	uint64_t va, size, pid = 0;
+	enum access_fault fault;
+
+	*ret_field = FIELD_VA;
+	if (!field_number(fields, FIELD_VA, &va))
+		return "va is no number (decimal, or hexadecimal with 0x)";
+	*ret_field = FIELD_SIZE;
+	if (!field_number(fields, FIELD_SIZE, &size))
+		return "size is no number (decimal, or hexadecimal with 0x)";
+	*ret_field = FIELD_PID;
+	if (fields->nr > FIELD_PID && !field_number(fields, FIELD_PID, &pid))
+		return "pid is no number (decimal, or hexadecimal with 0x)";
+	if (pid > UINT16_MAX)
+		return "pid is above 65535";
+	fault = access_fault_of(va, size);
+	*ret_field = fault == ACCESS_VA || fault == ACCESS_LAST ? FIELD_VA : FIELD_SIZE;
+	ret_access->va = va;
+	ret_access->size = (uint32_t)size;
+	ret_access->pid = (uint16_t)pid;
+	return fault ? access_fault_why(fault) : NULL;
+}
+
+static uint8_t op_of(char letter)
+{
+	if (letter == 'x')
+		return TRACE_EXEC;
+	return letter == 'w' ? TRACE_WRITE : TRACE_READ;
+}
+
+static int access_read(struct trace_reader *r, const struct text_line *line,
+		       const struct fields *fields, struct trace_access *out,
+		       struct trace_error *err)
+{
+	enum field field;
+	const char *why;
+	char letter = op_letter(fields);
+
+	if (fields->nr < FIELDS_MIN || fields->nr > FIELDS_MAX)
+		return text_broken(r, line->p, "not op,va,size or op,va,size,pid", err);
+	if (!letter)
+		return text_broken(r, fields->start[FIELD_OP], "op is none of R, W, X, M", err);
+	*out = (struct trace_access){.op = op_of(letter)};
+	why = parse_numbers(fields, out, &field);
+	if (why)
+		return text_broken(r, fields->start[field], why, err);
+	if (letter == 'm')
+		text_set_modify(r, out);
+	return 1;
+}
+
+/* Return: 1 for an access, 0 for a line without, -EBADMSG. */
+static int line_read(struct trace_reader *r, const struct text_line *line,
+		     struct trace_access *out, struct trace_error *err)
+{
+	struct fields fields;
+	int ret = 0;
+
+	fields_split(line, &fields);
+	if (*fields.start[0] != '#' && (fields.nr > 1 || fields.start[0] != fields.end[0])) {
+		if (r->text.is_started || !is_header(&fields))
+			ret = access_read(r, line, &fields, out, err);
+		r->text.is_started = true;
+	}
+	if (ret >= 0)
+		text_line_done(r, line);
+	return ret;
+}
+
+static int csv_next(struct trace_reader *r, struct trace_access *out, unsigned int max,
+		    unsigned int *ret_nr, struct trace_error *err)
+{
+	return text_next(r, line_read, &(struct text_out){out, max, ret_nr}, err);
+}
+
+const struct trace_format format_csv = {.name = "csv", .next = csv_next};
