@@ -8,6 +8,10 @@
  * dirty bits if the machine is to have them, and otherwise says what fault it is
  * (soft_access.c). It never loses a translation by itself; a test may make it (forget).
  *
+ * The tables have x86-64's layout, with the host's addresses of tables for physical ones, so
+ * that an MMU (machine/mmu.c) can walk them: with a TLB configured each processor has one, and
+ * accesses go through it (soft_tlb.c).
+ *
  * An access holds the lock of its page's stripe from the walk to the last byte, and apply()
  * holds it while it changes the page's entry. So when apply() returns, whoever used the old
  * translation is done: that is the shootdown.
@@ -56,40 +60,49 @@ static int op_error(struct machine_soft *soft, enum machine_soft_op op)
 
 static struct soft_table *table_next(struct soft_table *table, unsigned int index)
 {
-	return __atomic_load_n(&table->tables[index], __ATOMIC_ACQUIRE);
+	return soft_table_at(__atomic_load_n(&table->entries[index], __ATOMIC_ACQUIRE));
+}
+
+static struct soft_table *table_create(void)
+{
+	struct soft_table *table = aligned_alloc(_Alignof(struct soft_table), sizeof(*table));
+
+	if (table)
+		memset(table, 0, sizeof(*table));
+	return table;
 }
 
 /* Somebody else may make the same table at the same time: one of the two stays. */
 static struct soft_table *table_ensure(struct soft_table *table, unsigned int index)
 {
 	struct soft_table *made, *there = table_next(table, index);
+	pte_t entry = 0;
 
 	if (there)
 		return there;
-	made = calloc(1, sizeof(*made));
+	made = table_create();
 	if (!made)
 		return NULL;
-	if (__atomic_compare_exchange_n(&table->tables[index], &there, made, false,
+	if (__atomic_compare_exchange_n(&table->entries[index], &entry,
+					(pte_t)(uintptr_t)made | SOFT_TABLE_BITS, false,
 					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return made;
 	free(made);
-	return there;
+	return soft_table_at(entry);
 }
 
 static void table_destroy(struct soft_table *table, unsigned int level)
 {
-	for (unsigned int i = 0; level > 0 && i < PGTABLE_ENTRIES; i++) {
-		if (!table->tables[i])
-			continue;
-		table_destroy(table->tables[i], level - 1);
-		free(table->tables[i]);
-	}
+	for (unsigned int i = 0; level > 0 && i < PGTABLE_ENTRIES; i++)
+		if (table->entries[i])
+			table_destroy(soft_table_at(table->entries[i]), level - 1);
+	free(table);
 }
 
 /* NULL where there is no PTE table. */
 pte_t *soft_entry_lookup(struct machine_space *space, vaddr_t va)
 {
-	struct soft_table *table = &space->pgd;
+	struct soft_table *table = space->pgd;
 
 	for (unsigned int level = PGTABLE_LEVELS - 1; level > 0; level--) {
 		table = table_next(table, soft_index(va, level));
@@ -101,7 +114,7 @@ pte_t *soft_entry_lookup(struct machine_space *space, vaddr_t va)
 
 static pte_t *entry_ensure(struct machine_space *space, vaddr_t va)
 {
-	struct soft_table *table = &space->pgd;
+	struct soft_table *table = space->pgd;
 
 	for (unsigned int level = PGTABLE_LEVELS - 1; level > 0; level--) {
 		table = table_ensure(table, soft_index(va, level));
@@ -126,6 +139,12 @@ static int soft_space_create(struct machine *m, vaddr_t start, vaddr_t end,
 	space->soft = soft_of(m);
 	space->start = start;
 	space->end = end;
+	space->pgd = table_create();
+	if (!space->pgd || soft_asid_get(space)) {
+		free(space->pgd);
+		free(space);
+		return -ENOMEM;
+	}
 	*ret_space = space;
 	return 0;
 }
@@ -133,7 +152,8 @@ static int soft_space_create(struct machine *m, vaddr_t start, vaddr_t end,
 static void soft_space_destroy(struct machine *m, struct machine_space *space)
 {
 	MM_ASSERT(space->soft == soft_of(m));
-	table_destroy(&space->pgd, PGTABLE_LEVELS - 1);
+	soft_asid_put(space);
+	table_destroy(space->pgd, PGTABLE_LEVELS - 1);
 	free(space);
 }
 
@@ -147,39 +167,50 @@ static void assert_change(const struct machine_space *space,
 		  pte_pfn(change->new_pte) < space->soft->machine.nr_frames);
 }
 
-static bool frame_leaves(pte_t was, pte_t now)
+static bool frame_leaves(const struct machine_change *change)
 {
-	return is_translated(was) && (now == 0 || pte_pfn(now) != pte_pfn(was));
+	return pte_is_present(change->old_pte) &&
+	       (!pte_is_present(change->new_pte) ||
+		pte_pfn(change->new_pte) != pte_pfn(change->old_pte));
 }
 
-static void discard(struct machine_soft *soft, pte_t entry)
+static void discard(struct machine_soft *soft, const struct machine_change *change)
 {
-	memset(soft->machine.ram + pte_pfn(entry) * PAGE_SIZE, JUNK, PAGE_SIZE);
+	memset(soft->machine.ram + pte_pfn(change->old_pte) * PAGE_SIZE, JUNK, PAGE_SIZE);
+}
+
+/* Return: the entry as it was, with the bits that walks have set until now. */
+static pte_t entry_swap(struct machine_soft *soft, pte_t *entry, pte_t pte)
+{
+	pte_t was;
+
+	if (soft->nr_cpus)
+		return __atomic_exchange_n(entry, pte, __ATOMIC_ACQ_REL);
+	was = *entry;
+	*entry = pte;
+	return was;
 }
 
 /* Context: the page's stripe held. */
-static int entry_change(struct machine_soft *soft, pte_t *entry, struct machine_change *change,
-			uint32_t flags)
+static int entry_change(struct machine_soft *soft, pte_t *entry, struct machine_change *change)
 {
-	pte_t now = *entry;
+	pte_t now = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
 
 	if (pte_is_present(change->old_pte))
 		MM_ASSERT(is_translated(now) && pte_pfn(now) == pte_pfn(change->old_pte));
 	else if (is_translated(now))
 		return -EEXIST;
 	if (change->old_pte == change->new_pte) {
-		*entry = (now & ~SOFT_FORGOTTEN) | PTE_PRESENT;
+		if (now & SOFT_FORGOTTEN) /* then no walk touches it */
+			entry_swap(soft, entry, (now & ~SOFT_FORGOTTEN) | PTE_PRESENT);
 		return 0;
 	}
-	change->old_pte |= now & (PTE_ACCESSED | PTE_DIRTY);
-	*entry = pte_is_present(change->new_pte) ? change->new_pte & ENTRY_BITS : 0;
-	if (MM_DEBUG && (flags & MACHINE_DISCARD) && frame_leaves(now, *entry))
-		discard(soft, now);
+	now = pte_is_present(change->new_pte) ? (change->new_pte & ENTRY_BITS) | PTE_USER : 0;
+	change->old_pte |= entry_swap(soft, entry, now) & (PTE_ACCESSED | PTE_DIRTY);
 	return 0;
 }
 
-static int change_apply(struct machine_space *space, struct machine_change *change,
-			uint32_t flags)
+static int change_apply(struct machine_space *space, struct machine_change *change)
 {
 	bool is_present = pte_is_present(change->new_pte);
 	struct mm_lock *stripe = soft_stripe(space, change->va);
@@ -196,9 +227,20 @@ static int change_apply(struct machine_space *space, struct machine_change *chan
 		return -ENOMEM;
 	}
 	mm_lock_acquire(stripe);
-	err = entry_change(space->soft, entry, change, flags);
+	err = entry_change(space->soft, entry, change);
 	mm_lock_release(stripe);
 	return err;
+}
+
+/* The old translations are gone from the tables; when this returns, from everywhere. */
+static void changes_end(struct machine_space *space, const struct machine_batch *batch)
+{
+	if (space->soft->nr_cpus)
+		soft_shoot_changes(space, batch->changes, batch->nr_done);
+	for (uint32_t i = 0; MM_DEBUG && (batch->flags & MACHINE_DISCARD) && i < batch->nr_done;
+	     i++)
+		if (frame_leaves(&batch->changes[i]))
+			discard(space->soft, &batch->changes[i]);
 }
 
 static int soft_apply(struct machine *m, struct machine_space *space,
@@ -217,11 +259,12 @@ static int soft_apply(struct machine *m, struct machine_space *space,
 		struct machine_change *change = &batch->changes[batch->nr_done];
 
 		MM_ASSERT(batch->nr_done == 0 || change[-1].va < change->va);
-		err = change_apply(space, change, batch->flags);
+		err = change_apply(space, change);
 		if (err)
-			return err;
+			break;
 	}
-	return failure;
+	changes_end(space, batch);
+	return err ? err : failure;
 }
 
 /* Where one level's entry that va lies in ends. */
@@ -236,7 +279,7 @@ static vaddr_t entry_end(vaddr_t va, unsigned int level)
 static vaddr_t skip_absent(struct machine_space *space, vaddr_t va, vaddr_t end)
 {
 	while (va < end) {
-		struct soft_table *table = &space->pgd;
+		struct soft_table *table = space->pgd;
 		unsigned int level = PGTABLE_LEVELS - 1;
 
 		while (level > 0 && (table = table_next(table, soft_index(va, level))))
@@ -256,8 +299,12 @@ static pte_t entry_clear(struct machine_space *space, vaddr_t va, pte_t bits)
 	pte_t was;
 
 	mm_lock_acquire(stripe);
-	was = *entry;
-	*entry = was & ~bits;
+	if (space->soft->nr_cpus) {
+		was = __atomic_fetch_and(entry, ~bits, __ATOMIC_ACQ_REL);
+	} else {
+		was = *entry;
+		*entry = was & ~bits;
+	}
 	mm_lock_release(stripe);
 	return was;
 }
@@ -271,8 +318,11 @@ static int soft_harvest(struct machine *m, struct machine_space *space, vaddr_t 
 	for (; va < end; va = skip_absent(space, va + PAGE_SIZE, end)) {
 		pte_t was = entry_clear(space, va, PTE_ACCESSED);
 
-		if (was & PTE_ACCESSED)
-			seen(arg, va, was & (PTE_ACCESSED | PTE_DIRTY));
+		if (!(was & PTE_ACCESSED))
+			continue;
+		if (soft_of(m)->harvest_invalidates)
+			soft_shoot_page(space, va);
+		seen(arg, va, was & (PTE_ACCESSED | PTE_DIRTY));
 	}
 	return 0;
 }
@@ -297,7 +347,8 @@ static int soft_region(struct machine *m, struct machine_space *space, vaddr_t s
  * machine_soft_create() - make a machine.
  * @cfg: copied.
  *
- * Return: 0, -EINVAL where there are no frames, or -ENOMEM.
+ * Return: 0, -EINVAL where there are no frames, too many processors, or a TLB that
+ * tlb_config_check() refuses, or -ENOMEM.
  * Context: any thread; uses the C library's heap.
  */
 int machine_soft_create(const struct machine_soft_config *cfg, struct machine **ret_machine)
@@ -305,6 +356,7 @@ int machine_soft_create(const struct machine_soft_config *cfg, struct machine **
 	uint64_t bytes = cfg->nr_frames * PAGE_SIZE;
 	struct machine_soft *soft;
 	void *ram;
+	int err;
 
 	if (cfg->nr_frames == 0)
 		return -EINVAL;
@@ -318,6 +370,12 @@ int machine_soft_create(const struct machine_soft_config *cfg, struct machine **
 		return -ENOMEM;
 	}
 	memset(soft, 0, sizeof(*soft));
+	err = soft_cpus_create(soft, cfg);
+	if (err) {
+		munmap(ram, bytes);
+		free(soft);
+		return err;
+	}
 	soft->ops = (struct machine_ops){
 		.name = "soft",
 		.caps = cfg->caps,
@@ -337,6 +395,7 @@ int machine_soft_create(const struct machine_soft_config *cfg, struct machine **
 
 void machine_soft_destroy(struct machine *m)
 {
+	soft_cpus_destroy(soft_of(m));
 	munmap(m->ram, m->nr_frames * PAGE_SIZE);
 	free(soft_of(m));
 }
@@ -353,6 +412,18 @@ void machine_soft_fail(struct machine *m, enum machine_soft_op op,
 		       const struct machine_soft_failure *failure)
 {
 	soft_of(m)->failures[op] = *failure;
+}
+
+/* A walk may set a bit in the entry at the same time. */
+static void entry_forget(pte_t *entry)
+{
+	pte_t was = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
+
+	while (pte_is_present(was))
+		if (__atomic_compare_exchange_n(entry, &was,
+						(was & ~PTE_PRESENT) | SOFT_FORGOTTEN, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			break;
 }
 
 /**
@@ -372,8 +443,8 @@ void machine_soft_forget(struct machine_space *space, vaddr_t start, vaddr_t end
 		pte_t *entry = soft_entry_lookup(space, va);
 
 		mm_lock_acquire(stripe);
-		if (pte_is_present(*entry))
-			*entry = (*entry & ~PTE_PRESENT) | SOFT_FORGOTTEN;
+		entry_forget(entry);
 		mm_lock_release(stripe);
+		soft_shoot_page(space, va);
 	}
 }

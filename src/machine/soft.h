@@ -5,21 +5,38 @@
 #ifndef MACHINE_SOFT_H
 #define MACHINE_SOFT_H
 
+#include "machine/tlb.h"
 #include "mm/machine.h"
 #include "ration/mm.h"
 
 struct machine_soft_config {
 	pfn_t nr_frames;
 	uint32_t caps; /* enum machine_caps: which bits it sets */
+
+	/* Processors with a TLB each; tlb NULL: accesses are made without. */
+	const struct tlb_config *tlb;
+	uint32_t nr_cpus;		/* up to SOFT_CPUS_MAX; 0 means 1 */
+	unsigned int (*cpu)(void *arg); /* which one makes the access; NULL: always 0 */
+	void *arg;			/* for cpu() */
+	bool harvest_invalidates; /* Linux on x86 does not: a use is seen when it is walked for
+				   */
 };
+
+#define SOFT_CPUS_MAX 64
 
 struct machine_soft_fault {
 	vaddr_t va;	     /* the first byte that could not be accessed */
 	unsigned int access; /* MM_ACCESS_* */
+	uint32_t error_code; /* MMU_PF_* (machine/mmu.h), as x86 says it */
 };
 
 int machine_soft_create(const struct machine_soft_config *cfg, struct machine **ret_machine);
 void machine_soft_destroy(struct machine *m); /* its spaces are gone */
+
+/* A processor's TLB, to read; NULL where there is none. Context: nothing is accessed meanwhile.
+ */
+const struct tlb *machine_soft_tlb(const struct machine *m, unsigned int cpu);
+uint16_t machine_soft_asid(const struct machine_space *space);
 
 /* What a program does. Pages before the one that faults have been read or written. */
 int machine_soft_load(struct machine_space *space, vaddr_t va, void *buf, size_t size,

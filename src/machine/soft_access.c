@@ -38,6 +38,18 @@ static pte_t bits_set(const struct machine_soft *soft, unsigned int kind)
 	return bits;
 }
 
+/* As an MMU would put it. Context: the page's stripe held. */
+static uint32_t error_code(const struct access *a)
+{
+	const pte_t *entry = a->va < PGTABLE_VA_MAX ? soft_entry_lookup(a->space, a->va) : NULL;
+	uint32_t code = MMU_PF_USER;
+
+	code |= entry && pte_is_present(*entry) ? MMU_PF_PRESENT : 0;
+	code |= a->kind == MM_ACCESS_WRITE ? MMU_PF_WRITE : 0;
+	code |= a->kind == MM_ACCESS_EXEC ? MMU_PF_INSTR : 0;
+	return code;
+}
+
 /* Context: the page's stripe held. */
 static bool access_page_locked(const struct access *a, size_t len)
 {
@@ -55,19 +67,32 @@ static bool access_page_locked(const struct access *a, size_t len)
 	return true;
 }
 
+static bool access_page(const struct access *a, size_t len, uint32_t *ret_error_code)
+{
+	struct mm_lock *stripe = soft_stripe(a->space, a->va);
+	bool is_done;
+
+	if (a->space->soft->nr_cpus)
+		return soft_cpu_access(&(const struct soft_cpu_access){a->space, a->va, a->load,
+								       a->store, len, a->kind},
+				       ret_error_code);
+	mm_lock_acquire(stripe);
+	is_done = a->va < PGTABLE_VA_MAX && access_page_locked(a, len);
+	if (!is_done)
+		*ret_error_code = error_code(a);
+	mm_lock_release(stripe);
+	return is_done;
+}
+
 /* Goes on from where it is to the end, or to a fault. */
 static int access_run(struct access *a, struct machine_soft_fault *ret_fault)
 {
 	while (a->size > 0) {
 		size_t len = min_u64(a->size, PAGE_SIZE - (a->va & ~PAGE_MASK));
-		struct mm_lock *stripe = soft_stripe(a->space, a->va);
-		bool is_done;
+		uint32_t code = 0;
 
-		mm_lock_acquire(stripe);
-		is_done = a->va < PGTABLE_VA_MAX && access_page_locked(a, len);
-		mm_lock_release(stripe);
-		if (!is_done) {
-			*ret_fault = (struct machine_soft_fault){a->va, a->kind};
+		if (!access_page(a, len, &code)) {
+			*ret_fault = (struct machine_soft_fault){a->va, a->kind, code};
 			return -EFAULT;
 		}
 		a->load += a->load ? len : 0;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of the software machine, shared by soft.c and soft_access.c.
+ * The inside of the software machine, shared by soft.c, soft_access.c and soft_tlb.c.
  */
 #ifndef MACHINE_SOFT_INTERNAL_H
 #define MACHINE_SOFT_INTERNAL_H
 
 #include "base/lock.h"
+#include "machine/mmu.h"
 #include "machine/soft.h"
 #include "mm/pgtable.h"
 
@@ -14,22 +15,32 @@
 /* In an entry that is not present: the translation was forgotten, its other bits hold. */
 #define SOFT_FORGOTTEN ((pte_t)1 << 9)
 
-/* One level. The upper three hold pointers to the next, PTE tables hold entries. */
+/* What an entry of the upper levels has beside the next table's address in the host. */
+#define SOFT_TABLE_BITS (PTE_PRESENT | PTE_WRITE | PTE_USER)
+
+/*
+ * One level. In the upper three, entries are atomic and only ever set; in PTE tables, the
+ * page's stripe guards them, and with TLBs they are atomic besides, for walks set bits in them.
+ */
 struct soft_table {
-	union {
-		struct soft_table *tables[PGTABLE_ENTRIES]; /* atomic; only ever set */
-		pte_t entries[PGTABLE_ENTRIES];		    /* its page's stripe */
-	};
+	_Alignas(4096) pte_t entries[PGTABLE_ENTRIES];
 };
 
 struct machine_space {
 	struct machine_soft *soft; /* (c) */
 	vaddr_t start, end;	   /* (c) */
-	struct soft_table pgd;
+	struct soft_table *pgd;	   /* (c) */
+	struct mmu_space mmu;	   /* (c) for processors with TLBs */
 };
 
 struct soft_stripe {
 	_Alignas(64) struct mm_lock lock;
+};
+
+/* A processor. Its lock is held from the translation of an access to its last byte. */
+struct soft_cpu {
+	_Alignas(64) struct mm_lock lock;
+	struct mmu mmu;
 };
 
 struct machine_soft {
@@ -38,9 +49,41 @@ struct machine_soft {
 	struct soft_stripe stripes[SOFT_NR_STRIPES];
 	struct machine_soft_failure failures[SOFT_NR_OPS]; /* nth: atomic */
 	uint64_t now_ns; /* atomic: time of machine_soft_mm_*() */
+
+	/* soft_tlb.c */
+	struct soft_cpu *cpus;		/* (c) */
+	uint32_t nr_cpus;		/* (c) 0: no TLBs */
+	unsigned int (*cpu)(void *arg); /* (c) */
+	void *cpu_arg;			/* (c) */
+	bool harvest_invalidates;	/* (c) */
+	struct mm_lock asid_lock;
+	uint64_t asids[(TLB_ASID_MAX + 1) / 64]; /* asid_lock: in use */
 };
 
+struct soft_cpu_access {
+	struct machine_space *space;
+	vaddr_t va;
+	char *load;	   /* or NULL */
+	const char *store; /* or NULL */
+	size_t len;	   /* in one page */
+	unsigned int kind; /* MM_ACCESS_* */
+};
+
+int soft_cpus_create(struct machine_soft *soft, const struct machine_soft_config *cfg);
+void soft_cpus_destroy(struct machine_soft *soft);
+int soft_asid_get(struct machine_space *space);
+void soft_asid_put(struct machine_space *space);
+void soft_shoot_changes(struct machine_space *space, const struct machine_change *changes,
+			uint32_t nr);
+void soft_shoot_page(struct machine_space *space, vaddr_t va);
+bool soft_cpu_access(const struct soft_cpu_access *a, uint32_t *ret_error_code);
+
 pte_t *soft_entry_lookup(struct machine_space *space, vaddr_t va);
+
+static inline struct soft_table *soft_table_at(pte_t entry)
+{
+	return (struct soft_table *)(uintptr_t)(entry & PTE_PFN_MASK);
+}
 
 static inline struct mm_lock *soft_stripe(struct machine_space *space, vaddr_t va)
 {
