@@ -175,14 +175,18 @@ static enum mm_fault_result fault_present(struct fault *f)
 	struct page *page = page_of(f->sys, pte_pfn(*f->pte));
 	struct machine_change change = {.va = f->va, .old_pte = *f->pte, .new_pte = *f->pte};
 	struct machine_batch batch = {.changes = &change, .nr = 1};
+	int err;
 
 	if (anon_page_is_busy(page))
 		return fault_retry(f);
 	if (f->is_write && !(*f->pte & PTE_WRITE))
 		return fault_translate(f, page);
-	if (mm_machine_apply(f->mm, &batch))
-		return FAULT_AGAIN;
-	return MM_FAULT_MINOR;
+	/* Reclaim must not take the translation away while the machine makes it again. */
+	page->flags |= PG_locked;
+	err = mm_machine_apply(f->mm, &batch);
+	page->flags &= ~(uint32_t)PG_locked;
+	sys_wake(f->sys);
+	return err ? FAULT_AGAIN : MM_FAULT_MINOR;
 }
 
 /* The slot's frame is in the cache: let the entry name it. */
