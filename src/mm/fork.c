@@ -7,7 +7,12 @@
  * machine's window is not inherited) and I/O in flight. So before the fork all I/O ends and
  * every page goes back to its frame; after it each side goes on with its own copy. Slots that
  * were in use are now named by two managers: both seal their clusters, and read them only.
+ *
+ * The counters may lie in memory that fork shares, where the parent goes on counting before the
+ * child has looked: what the child begins with is a copy made at rest.
  */
+#include <string.h>
+
 #include "base/assert.h"
 #include "mm/reclaim.h"
 
@@ -35,8 +40,12 @@ int mm_fork_prepare(struct mm *mm)
 		goto unlock;
 	}
 	err = mm_idle_range(mm, mm->window_start, mm->window_end);
-	if (err)
+	if (err) {
 		mm_write_unlock(mm);
+		goto unlock;
+	}
+	sys->is_held_for_fork = true;
+	memmove(sys->vmstat_own, sys->vmstat, sizeof(sys->vmstat_own));
 unlock:
 	sys_unlock(sys);
 	return err;
@@ -47,8 +56,11 @@ static void thaw(struct mm *mm)
 	struct mm_system *sys = mm->sys;
 
 	sys->frozen = false;
-	if (mm->users < 0)
+	if (sys->is_held_for_fork)
 		mm_write_unlock(mm);
+	else if (sys->kswapd_awake && sys->cfg.wake_kswapd)
+		sys->cfg.wake_kswapd(sys->cfg.arg); /* it found the system frozen */
+	sys->is_held_for_fork = false;
 	sys->has_waiters = true;
 	sys_wake(sys);
 }
@@ -80,7 +92,7 @@ void mm_fork_parent(struct mm *mm, bool did_fork)
 int mm_fork_child(struct mm *mm, uint64_t *vmstat)
 {
 	struct mm_system *sys = mm->sys;
-	const uint64_t *old = sys->vmstat;
+	const uint64_t *old = sys->vmstat_own;
 	int err;
 
 	sys_lock(sys);

@@ -200,10 +200,14 @@ static int cluster_take_unused(struct mm_system *sys, struct swap_area *area,
 			continue;
 		area->hint = number + 1;
 		*ret_cluster = cluster_create(sys, area, number);
-		if (*ret_cluster)
+		if (!*ret_cluster) {
+			device_return(area, number);
+			return -ENOMEM;
+		}
+		if ((*ret_cluster)->nr_absent < SWAP_CLUSTER_SLOTS)
 			return 0;
-		device_return(area, number);
-		return -ENOMEM;
+		cluster_destroy(sys, area, *ret_cluster); /* not one good slot in it */
+		*ret_cluster = NULL;
 	}
 	return -ENOSPC;
 }

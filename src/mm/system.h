@@ -72,6 +72,7 @@ struct mm_system {
 	bool has_waiters; /* somebody was told RETRY or -EAGAIN since the last wake */
 	bool is_memalloc; /* this allocation serves reclaim: to the last frame (PF_MEMALLOC) */
 	bool frozen;	  /* a fork is on its way: faults answer RETRY */
+	bool is_held_for_fork; /* and it has the mm write-locked */
 	bool kswapd_awake;
 	unsigned int kswapd_priority;
 	unsigned int kswapd_failures; /* passes that freed nothing, in a row */
