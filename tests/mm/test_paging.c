@@ -3,6 +3,9 @@
  * Demand paging end to end on the soft machine: faults, reclaim, swap, advice, rest before
  * fork.
  */
+#include <errno.h>
+#include <string.h>
+
 #include <string.h>
 
 #include "support/test.h"
@@ -443,6 +446,80 @@ static void a_fork_seals_what_both_may_read(void **state)
 	world_destroy(&w);
 }
 
+static void rest_for_fork(struct world *w)
+{
+	for (unsigned int i = 0; mm_fork_prepare(w->mm) != 0; i++) {
+		assert_true(i < 1000);
+		world_step(w);
+	}
+}
+
+/* The parent's counters lie in shared memory, and it goes on before the child has looked. */
+static void a_child_counts_from_the_moment_of_the_fork(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	uint64_t parent[NR_MM_VMSTAT], child[NR_MM_VMSTAT];
+	struct world w;
+
+	(void)state;
+	world_create(&w, &cfg);
+	memcpy(parent, w.sys->vmstat, sizeof(parent));
+	w.sys->vmstat = parent;
+	world_map(&w, 0, WORLD_PAGES, RW);
+	write_all(&w, WORLD_PAGES);
+	rest_for_fork(&w);
+	memset(parent, 0x5a, sizeof(parent));
+	assert_int_equal(mm_fork_child(w.mm, child), 0);
+	assert_int_equal(child[MM_VMSTAT_pgfault], 0);
+	world_check(&w);
+	read_all(&w, WORLD_PAGES);
+	world_check(&w);
+	world_destroy(&w);
+}
+
+/* Another thread may be at work on the mm: its lock is not the fork's to open. */
+static void a_fork_given_up_leaves_a_writer_alone(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct world w;
+
+	(void)state;
+	world_create(&w, &cfg);
+	sys_lock(w.sys);
+	assert_true(mm_write_trylock(w.mm));
+	sys_unlock(w.sys);
+	assert_int_equal(mm_fork_prepare(w.mm), -EAGAIN);
+	mm_fork_parent(w.mm, false);
+	assert_int_equal(w.mm->users, -1);
+	sys_lock(w.sys);
+	mm_write_unlock(w.mm);
+	sys_unlock(w.sys);
+	world_destroy(&w);
+}
+
+/* One whole cluster: there is no slot in it to look for. */
+static void a_cluster_of_bad_slots_is_passed_over(void **state)
+{
+	static uint32_t bad[SWAP_CLUSTER_SLOTS];
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct world w;
+
+	(void)state;
+	for (uint32_t i = 0; i < SWAP_CLUSTER_SLOTS; i++)
+		bad[i] = SWAP_CLUSTER_SLOTS + i;
+	world_create(&w, &cfg);
+	w.dev->bad_slots = bad;
+	w.dev->nr_bad_slots = SWAP_CLUSTER_SLOTS;
+	world_map(&w, 0, WORLD_PAGES, RW);
+	write_all(&w, WORLD_PAGES);
+	world_advise(&w, 0, WORLD_PAGES, MM_MADV_PAGEOUT);
+	world_settle(&w);
+	world_check(&w);
+	assert_int_equal(*(uint64_t *)swapdev_mem_page(w.dev, SWAP_CLUSTER_SLOTS), 0);
+	read_all(&w, WORLD_PAGES);
+	world_destroy(&w);
+}
+
 /* What mkswap -c found broken is never written. */
 static void bad_slots_are_left_out(void **state)
 {
@@ -485,5 +562,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(lazily_freed_pages_go_without_a_write),
 	cmocka_unit_test(willneed_brings_pages_in),
 	cmocka_unit_test(a_fork_seals_what_both_may_read),
+	cmocka_unit_test(a_child_counts_from_the_moment_of_the_fork),
+	cmocka_unit_test(a_fork_given_up_leaves_a_writer_alone),
+	cmocka_unit_test(a_cluster_of_bad_slots_is_passed_over),
 };
 TEST_MAIN(tests)
