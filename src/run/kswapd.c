@@ -8,12 +8,16 @@
  * looks then, kswapd says that it sleeps first and looks at the number then (in the kernel), so
  * one of them sees the other. I/O that ends is taken in by the fault handlers, and the manager
  * wakes kswapd if it has waited for that.
+ *
+ * A process of the run that has ended gives its swap back when somebody looks. Nobody has more
+ * reason to than who needs frames: kswapd, now and then while it works.
  */
 #include "base/checked.h"
 #include "run/runtime.h"
 #include "run/thread.h"
 
-#define BUDGET_PAGES 256 /* 1 MiB, then the gate may close */
+#define BUDGET_PAGES  256 /* 1 MiB, then the gate may close */
+#define BURY_EVERY_NS (RT_SECOND / 10)
 
 static void kswapd_sleep(struct runtime *rt, uint32_t seq, uint64_t timeout_ns)
 {
@@ -22,9 +26,20 @@ static void kswapd_sleep(struct runtime *rt, uint32_t seq, uint64_t timeout_ns)
 	__atomic_store_n(&rt->kswapd_is_asleep, 0, __ATOMIC_SEQ_CST);
 }
 
+static void bury_the_dead(struct runtime *rt, uint64_t *last_ns)
+{
+	uint64_t now_ns = rt_now_ns();
+
+	if (now_ns - *last_ns < BURY_EVERY_NS)
+		return;
+	*last_ns = now_ns;
+	run_share_reclaim(&rt->map);
+}
+
 static void kswapd_main(void *arg)
 {
 	struct runtime *rt = arg;
+	uint64_t last_burial_ns = 0;
 
 	for (;;) {
 		uint32_t seq = __atomic_load_n(&rt->kswapd_seq, __ATOMIC_SEQ_CST);
@@ -32,6 +47,7 @@ static void kswapd_main(void *arg)
 
 		rt_gate_enter(&rt->gate);
 		due_ns = mm_step(rt->sys, rt_now_ns(), BUDGET_PAGES);
+		bury_the_dead(rt, &last_burial_ns);
 		rt_gate_leave(&rt->gate);
 		if (due_ns > 0)
 			kswapd_sleep(rt, seq, due_ns);

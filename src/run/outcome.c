@@ -11,7 +11,9 @@
  *	further access is a SIGBUS of the kernel, in system calls too. Before Linux 6.6 the
  *	thread gets a queued SIGBUS; one that blocks or ignores it would be killed by a real
  *	one, so after BUS_REPEATS faults it is.
- * OOM. As Linux's OOM killer: SIGKILL to the process. The launcher says why.
+ * OOM. First the swap of processes that have ended is taken back, and the thread let go. Should
+ *	it come back OOM_REPEATS times: as Linux's OOM killer, SIGKILL to the process. The
+ *	launcher says why.
  */
 #include "run/outcome.h"
 
@@ -25,6 +27,7 @@
 
 #define SEGV_REPEATS 1000 /* some ms of faulting: a racing munmap is long over */
 #define BUS_REPEATS  3
+#define OOM_REPEATS  3
 #define MIB	     ((uint64_t)1 << 20)
 
 static struct rt_repeat *repeat_of(struct rt_engine *engine,
@@ -105,7 +108,7 @@ static uint64_t swap_pages(const struct runtime *rt)
 	return pages;
 }
 
-static void refuse_oom(struct runtime *rt)
+static void kill_for_memory(struct runtime *rt)
 {
 	const uint64_t *vmstat = rt->map.share->procs[rt->slot].vmstat;
 	uint64_t ram = rt->map.share->ram_bytes / MIB;
@@ -126,6 +129,15 @@ static void refuse_oom(struct runtime *rt)
 	kill_process(SIGKILL);
 }
 
+static void refuse_oom(struct runtime *rt, const struct machine_host_fault *fault)
+{
+	run_share_reclaim(&rt->map);
+	if (count_repeat(&rt->engine, fault) % OOM_REPEATS == 0)
+		kill_for_memory(rt);
+	else
+		machine_host_wake(rt->machine, fault->va);
+}
+
 /**
  * rt_fault_refused() - deal with a fault that the manager answered SEGV, BUS or OOM.
  * @fault: its thread waits.
@@ -136,7 +148,7 @@ void rt_fault_refused(struct runtime *rt, const struct machine_host_fault *fault
 		      enum mm_fault_result result)
 {
 	if (result == MM_FAULT_OOM)
-		refuse_oom(rt);
+		refuse_oom(rt, fault);
 	else if (result == MM_FAULT_BUS)
 		refuse_bus(rt, fault);
 	else
