@@ -47,6 +47,7 @@
 #include "swapdev/file.h"
 
 #define RETRY_BURST  64
+#define FAULTS_BURST 64
 #define PAUSE_MS     1
 #define BELT_MS	     1000 /* with faults pending: look at them, whatever was or was not heard */
 #define EVENTS_MAX   4
@@ -61,6 +62,7 @@ enum {
 
 struct handler {
 	struct runtime *rt;
+	bool has_more;	 /* faults were left unread, and there will be no edge for them */
 	bool is_pausing; /* due faults were left, for PAUSE_MS */
 };
 
@@ -138,29 +140,39 @@ static bool serve_due(struct runtime *rt, bool is_forced)
 	return nr_vain < RETRY_BURST;
 }
 
-/* With several handlers one fault at a time, so that they share what there is. */
-static void serve_faults(struct runtime *rt)
+/*
+ * With several handlers one fault at a time, so that they share what there is. Not without end:
+ * pending faults and the gate want their turn while other threads fault on and on.
+ *
+ * Return: false if some may be left.
+ */
+static bool serve_faults(struct runtime *rt)
 {
 	struct machine_host_fault faults[8];
 	unsigned int max = rt->engine.nr_handlers > 1 ? 1 : 8;
-	unsigned int nr;
+	unsigned int nr_served = 0, nr;
 
-	while ((nr = machine_host_read_faults(rt->machine, faults, max)) > 0) {
+	do {
+		nr = machine_host_read_faults(rt->machine, faults, max);
 		for (unsigned int i = 0; i < nr; i++)
 			fault_serve(rt, &faults[i]);
-	}
+		nr_served += nr;
+	} while (nr > 0 && nr_served < FAULTS_BURST);
+	return nr == 0;
 }
 
-static void serve_event(struct runtime *rt, uint32_t what)
+static void serve_event(struct handler *h, uint32_t what)
 {
 	if (what == EVENT_FAULT)
-		serve_faults(rt);
+		h->has_more = true;
 	else if (what == EVENT_SWAP)
-		mm_step(rt->sys, rt_now_ns(), 0);
+		mm_step(h->rt->sys, rt_now_ns(), 0);
 }
 
 static int handler_timeout(const struct handler *h)
 {
+	if (h->has_more)
+		return 0;
 	if (h->is_pausing)
 		return PAUSE_MS;
 	return load(&h->rt->engine.nr_pending) > 0 ? BELT_MS : -1;
@@ -175,8 +187,10 @@ static void handler_round(struct handler *h)
 
 	rt_gate_enter(&rt->gate);
 	for (long i = 0; i < nr; i++)
-		serve_event(rt, events[i].data.u32);
-	h->is_pausing = !serve_due(rt, nr == 0);
+		serve_event(h, events[i].data.u32);
+	h->is_pausing = !serve_due(rt, nr == 0 && !h->has_more);
+	if (h->has_more)
+		h->has_more = !serve_faults(rt);
 	rt_gate_leave(&rt->gate);
 }
 
