@@ -17,6 +17,7 @@ static const char help[] =
 	"\n"
 	"Commands:\n"
 	"  run    run a program in a given amount of RAM; the rest goes to swap files\n"
+	"  walk   show the way of one memory access, step by step\n"
 	"\n"
 	"Options:\n"
 	"  --help       print this\n"
@@ -34,6 +35,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"run", cli_run},
+	{"walk", cli_walk},
 };
 
 int cli_print(const char *text)
