@@ -83,13 +83,12 @@ static char op_letter(const struct fields *fields)
 static bool field_number(const struct fields *fields, enum field field, uint64_t *ret_number)
 {
 	const char *p = fields->start[field];
-	unsigned int base = 10;
+	bool is_hex = p[0] == '0' && (p[1] | 0x20) == 'x';
 
-	if (p[0] == '0' && (p[1] | 0x20) == 'x') {
-		base = 16;
-		p += 2;
-	}
-	return text_parse_number(&p, base, ret_number) && p == fields->end[field];
+	p += is_hex ? 2 : 0;
+	if (!(is_hex ? text_parse_hex : text_parse_decimal)(&p, ret_number))
+		return false;
+	return p == fields->end[field];
 }
 
 static const char *parse_numbers(const struct fields *fields, struct trace_access *ret_access,

@@ -37,7 +37,7 @@ static bool is_valgrinds(const struct text_line *line, uint64_t *ret_pid, const 
 	if ((c != '=' && c != '-' && c != '*') || p[1] != c)
 		return false;
 	p += 2;
-	if (!text_parse_number(&p, 10, ret_pid) || p[0] != c || p[1] != c)
+	if (!text_parse_decimal(&p, ret_pid) || p[0] != c || p[1] != c)
 		return false;
 	*ret_rest = p + 2;
 	return true;
@@ -80,13 +80,13 @@ static const char *parse(const struct text_line *line, struct trace_access *ret_
 		return "no line of lackey's; record with --log-file, so that nothing gets "
 		       "between";
 	*ret_at = p;
-	if (!text_parse_number(&p, 16, &va))
+	if (!text_parse_hex(&p, &va))
 		return "no hexadecimal address of at most 64 bits";
 	*ret_at = p;
 	if (*p != ',')
 		return "no comma after the address";
 	*ret_at = size_at = ++p;
-	if (!text_parse_number(&p, 10, &size))
+	if (!text_parse_decimal(&p, &size))
 		return "no decimal size";
 	*ret_at = p;
 	if (p != line->end)

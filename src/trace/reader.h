@@ -73,7 +73,8 @@ int text_next(struct trace_reader *r, text_read_line *read_line, const struct te
 	      struct trace_error *err);
 int text_broken(struct trace_reader *r, const char *at, const char *why,
 		struct trace_error *err);
-bool text_parse_number(const char **p, unsigned int base, uint64_t *ret_number);
+bool text_parse_hex(const char **p, uint64_t *ret_number);
+bool text_parse_decimal(const char **p, uint64_t *ret_number);
 
 static inline void text_line_done(struct trace_reader *r, const struct text_line *line)
 {

@@ -81,29 +81,46 @@ int text_broken(struct trace_reader *r, const char *at, const char *why,
 			    r->text.line + 1, why);
 }
 
-static unsigned int digit_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return (unsigned int)(c - '0');
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? (unsigned int)(c - 'a') + 10 : 16;
-}
+/* Of hexadecimal digits their value and 1; 0 of all else. */
+static const uint8_t hex_values[256] = {
+	['0'] = 1,  ['1'] = 2,	['2'] = 3,  ['3'] = 4,	['4'] = 5,  ['5'] = 6,
+	['6'] = 7,  ['7'] = 8,	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
+	['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 /**
- * text_parse_number() - digits, and nothing but digits.
+ * text_parse_hex() - hexadecimal digits, and nothing but digits.
  * @p: moved past them; stays where it is on failure.
- * @base: 10 or 16.
  *
- * Return: false where there is none, or it has more than 64 bits.
+ * Return: false where there is none, or they make more than 64 bits.
  */
-bool text_parse_number(const char **p, unsigned int base, uint64_t *ret_number)
+bool text_parse_hex(const char **p, uint64_t *ret_number)
 {
 	uint64_t number = 0;
 	const char *s = *p;
 
-	for (unsigned int digit; (digit = digit_value(*s)) < base; s++)
-		if (__builtin_mul_overflow(number, base, &number) ||
-		    __builtin_add_overflow(number, digit, &number))
+	for (unsigned int digit; (digit = hex_values[(uint8_t)*s]); s++) {
+		if (number >> 60)
+			return false;
+		number = number << 4 | (digit - 1);
+	}
+	if (s == *p)
+		return false;
+	*p = s;
+	*ret_number = number;
+	return true;
+}
+
+/* As text_parse_hex(), of decimal digits. */
+bool text_parse_decimal(const char **p, uint64_t *ret_number)
+{
+	uint64_t number = 0;
+	const char *s = *p;
+
+	for (unsigned int digit; (digit = (unsigned int)(*s - '0')) < 10; s++)
+		if (__builtin_mul_overflow(number, (uint64_t)10, &number) ||
+		    __builtin_add_overflow(number, (uint64_t)digit, &number))
 			return false;
 	if (s == *p)
 		return false;
