@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Any bytes, read as a trace. Whatever they are: each access is valid, an error says why and
- * lies within what was read, and stays; and what was read, written and read again is the same.
+ * stays; and what was read, written and read again is the same.
+ * The bytes are tried as a file, and as what a block of Ration's own format holds.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 
 #include "base/assert.h"
 #include "fuzz.h"
+#include "trace/packed.h"
 #include "trace/trace.h"
 
 #define STEP	     97
@@ -85,17 +87,51 @@ static void write_and_compare(unsigned int nr)
 	free(before);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void put(int fd, const void *data, size_t size)
 {
-	int fd = memfd_create("fuzz", MFD_CLOEXEC), ended;
-	unsigned int nr;
-
-	MM_ASSERT(fd >= 0);
 	MM_ASSERT(write(fd, data, size) == (ssize_t)size);
+}
+
+static void read_and_compare(int fd)
+{
+	unsigned int nr;
+	int ended;
+
 	lseek(fd, 0, SEEK_SET);
 	nr = accesses_read(fd, &ended);
 	close(fd);
 	if (nr && nr < ACCESSES_MAX)
 		write_and_compare(nr);
+}
+
+/* As the payload of a block whose checksum is right, which mutations hardly ever make. */
+static void try_payload(const uint8_t *data, size_t size)
+{
+	uint8_t header[PACKED_HEADER_BYTES] = PACKED_MAGIC, block[PACKED_BLOCK_HEADER] = {0};
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+	MM_ASSERT(fd >= 0);
+	le_put(header + PACKED_VERSION_AT, PACKED_VERSION, 2);
+	le_put(header + PACKED_CRC_AT, packed_crc(header, PACKED_CRC_AT, header, 0), 4);
+	put(fd, header, sizeof(header));
+	block[0] = PACKED_KIND_ACCESSES;
+	le_put(block + PACKED_BLOCK_LEN_AT, size - 2, 3);
+	le_put(block + PACKED_BLOCK_NR_AT, le_get(data, 2), 4);
+	le_put(block + PACKED_BLOCK_CRC_AT,
+	       packed_crc(block, PACKED_BLOCK_CRC_AT, data + 2, size - 2), 4);
+	put(fd, block, sizeof(block));
+	put(fd, data + 2, size - 2);
+	read_and_compare(fd);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+	MM_ASSERT(fd >= 0);
+	put(fd, data, size);
+	read_and_compare(fd);
+	if (size > 2)
+		try_payload(data, size);
 	return 0;
 }
