@@ -365,6 +365,7 @@ enum reclaim_result reclaim_direct(struct mm_system *sys)
 	uint64_t nr_freed = sys->vmstat[MM_VMSTAT_pgfree];
 	struct reclaim rc = {.sys = sys};
 	unsigned int gone = 0;
+	bool was_in_flight;
 
 	STAT(sys, allocstall, 1);
 	swap_complete(sys);
@@ -381,13 +382,15 @@ enum reclaim_result reclaim_direct(struct mm_system *sys)
 		if (gone >= POLICY_BATCH)
 			break;
 	}
+	/* What ends now may be clean and still there: touched meanwhile, or its mm in work. */
+	was_in_flight = sys->nr_io > 0;
 	swap_complete(sys);
 	if (has_free_frames(sys) || sys->vmstat[MM_VMSTAT_pgfree] != nr_freed)
 		return RECLAIM_FREED; /* or it was, and another thread has it by now */
 	if (sys->nr_io > 0)
 		return RECLAIM_WAIT;
 	/* Who held them may have let go by now, and the wake is past. */
-	return gone > 0 || rc.was_refused ? RECLAIM_FREED : RECLAIM_NOTHING;
+	return gone > 0 || rc.was_refused || was_in_flight ? RECLAIM_FREED : RECLAIM_NOTHING;
 }
 
 int mm_reclaim_for_kernel(struct mm_system *sys)
