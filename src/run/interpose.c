@@ -13,10 +13,14 @@
 #undef _FILE_OFFSET_BITS /* it renames mmap to mmap64, and both are defined here */
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -218,6 +222,65 @@ EXPORT void *sbrk(intptr_t delta)
 	if (!rt_is_managed())
 		return (void *)answer(host_sbrk(delta));
 	return (void *)answer(ask(RT_OP_SBRK, (uint64_t)delta, 0, 0, 0, 0));
+}
+
+static bool any_touches(const struct iovec *iov, size_t nr)
+{
+	for (size_t i = 0; i < nr && i < IOV_MAX; i++)
+		if (iov[i].iov_len > 0 && touches(iov[i].iov_base, iov[i].iov_len))
+			return true;
+	return false;
+}
+
+/* Has the pipe room for PIPE_BUF bytes? 1, 0 (not within timeout_ms; -1: for ever), or -errno.
+ */
+static long pipe_has_room(int fd, int timeout_ms)
+{
+	struct pollfd poll = {.fd = fd, .events = POLLOUT};
+
+	return sys_call3(SYS_poll, (long)&poll, 1, timeout_ms);
+}
+
+/*
+ * The pipe would keep the kernel's pages themselves, which no call of the manager can see: once
+ * evicted they get another content before the reader has come. So they are written, which a
+ * program that leaves them alone until they are read cannot tell from it. As vmsplice() does
+ * it, this waits for room for the first byte only.
+ */
+static long write_pages(int fd, const struct iovec *iov, size_t nr, unsigned int flags)
+{
+	long ret, total = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		for (size_t at = 0; at < iov[i].iov_len; at += (size_t)ret) {
+			size_t len = min_u64(iov[i].iov_len - at, PIPE_BUF);
+
+			ret = pipe_has_room(fd, total || flags & SPLICE_F_NONBLOCK ? 0 : -1);
+			if (ret > 0)
+				ret = sys_call3(SYS_write, fd, (long)iov[i].iov_base + (long)at,
+						(long)len);
+			if (ret <= 0)
+				return total ? total : (ret ? ret : -EAGAIN);
+			total += ret;
+		}
+	}
+	return total;
+}
+
+static long do_vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int flags)
+{
+	long mode = sys_call3(SYS_fcntl, fd, F_GETFL, 0);
+	bool is_source =
+		sys_call3(SYS_fcntl, fd, F_GETPIPE_SZ, 0) > 0 && (mode & O_ACCMODE) != O_RDONLY;
+
+	if (is_source && nr <= IOV_MAX && any_touches(iov, nr))
+		return write_pages(fd, iov, nr, flags);
+	return sys_call4(SYS_vmsplice, fd, (long)iov, (long)nr, flags);
+}
+
+EXPORT ssize_t vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int flags)
+{
+	return answer(do_vmsplice(fd, iov, nr, flags));
 }
 
 /*
