@@ -19,7 +19,7 @@ import cases
 
 RATION = os.environ.get("RATION", str(TESTS.parent / "build" / "src" / "cli" / "ration"))
 JOB = TESTS.parent / "demo" / "job.py"
-DATA_MIB = 96
+DATA_MIB = 64
 MIB = 1 << 20
 
 
