@@ -263,6 +263,7 @@ static int host_region(struct machine *m, struct machine_space *space, vaddr_t s
  */
 static const struct machine_ops host_ops = {
 	.name = "host",
+	.caps = MACHINE_FAULTS_COST,
 	.space_create = host_space_create,
 	.space_destroy = host_space_destroy,
 	.apply = host_apply,

@@ -11,6 +11,11 @@
  * is IDLE, and sys->lock is not held: faults on other pages go on in parallel, one on the same
  * page answers RETRY. The mm is read-locked throughout, so VMA, tables and entry stay.
  *
+ * Where a fault costs far more than a translation (MACHINE_FAULTS_COST), one fault translates
+ * neighbours for which there is evidence: first touches that go through memory in order are met
+ * with zeroed pages ahead of them, 1, 2, 4 … 16; and the first touch of a page that was read
+ * ahead takes along what was read with it.
+ *
  * A page is translated writable if this access writes, or if it is dirty anyway, or if the
  * machine tells by itself whether it was written. Otherwise (clean: its copy in swap is good;
  * or lazily freed) the translation is read-only, and the write that ends that is a fault which
@@ -20,12 +25,19 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/checked.h"
 #include "mm/reclaim.h"
 #include "mm/vma.h"
 
 /* How often one call looks anew after the world changed under it; then the caller asks again.
  */
 #define LOOKS_MAX 4
+
+/*
+ * Pages that one fault translates at most: Linux's fault_around_bytes, 64 KiB. A power of two
+ * that divides a table, so the entries of a block are neighbours.
+ */
+#define AROUND_PAGES 16
 
 #define FAULT_AGAIN ((enum mm_fault_result) - 1) /* inside this file: look anew */
 
@@ -36,7 +48,8 @@ struct fault {
 	pte_t *pte;
 	vaddr_t va;
 	bool is_write;
-	bool is_fresh; /* the frame's content is to be zeroed first */
+	bool is_fresh; /* first touch: the content is to be zeroed */
+	bool is_ahead; /* first touch of a page that was read ahead */
 };
 
 static bool vma_allows(const struct vma *vma, unsigned int access)
@@ -80,30 +93,182 @@ static pte_t present_bits(const struct fault *f, const struct page *page)
 	return bits;
 }
 
-/* Has the machine translate the page. The entry is IDLE, or PRESENT and gains PTE_WRITE. */
+/* One machine op: the page that was touched, and perhaps neighbours, ascending. */
+struct translation {
+	struct machine_change changes[AROUND_PAGES];
+	struct page *pages[AROUND_PAGES];
+	pte_t *ptes[AROUND_PAGES];
+	unsigned int nr, target;
+};
+
+/* The entry is IDLE, or PRESENT and gains PTE_WRITE. */
+static void translation_add(struct fault *f, struct translation *t, pte_t *pte, vaddr_t va)
+{
+	struct page *page = page_of(f->sys, pte_pfn(*pte));
+
+	t->changes[t->nr] = (struct machine_change){
+		.va = va,
+		.old_pte = *pte,
+		.new_pte = pte_make(page_pfn(f->sys, page), present_bits(f, page)),
+	};
+	t->pages[t->nr] = page;
+	t->ptes[t->nr++] = pte;
+	page->flags |= PG_locked;
+}
+
+/* The neighbour was read ahead for its entry and waits to be touched. Attaches it. */
+static bool ahead_attach(struct fault *f, pte_t *pte, vaddr_t va)
+{
+	struct page *page = pte_is_swap(*pte) ? swap_cache_lookup(f->sys, *pte) : NULL;
+
+	if (!page || anon_page_is_busy(page) || page_has(page, PG_error) ||
+	    !page_has(page, PG_readahead))
+		return false;
+	page->flags &= ~(uint32_t)PG_readahead;
+	f->sys->readahead.hits++;
+	STAT(f->sys, swap_ra_hit, 1);
+	anon_swap_attach(f->mm, pte, page, va);
+	return true;
+}
+
+/*
+ * A page that was read ahead is touched: so will be what was read with it. Each of those would
+ * be a fault of its own, of which the machine op is the smaller part.
+ */
+static void collect_ahead(struct fault *f, struct translation *t)
+{
+	vaddr_t start = align_down(f->va, AROUND_PAGES * PAGE_SIZE);
+	pte_t *first = f->pte - ((f->va - start) >> PAGE_SHIFT);
+
+	for (unsigned int i = 0; i < AROUND_PAGES; i++) {
+		vaddr_t va = start + i * PAGE_SIZE;
+
+		if (va < f->vma->start || va >= f->vma->end)
+			continue;
+		if (va == f->va)
+			t->target = t->nr;
+		else if (!ahead_attach(f, first + i, va))
+			continue;
+		translation_add(f, t, first + i, va);
+	}
+}
+
+/* A frame for an entry that is NONE; it becomes IDLE. The content is not zeroed yet. */
+static bool fresh_page(struct fault *f, pte_t *pte, vaddr_t va, struct page **ret_page)
+{
+	struct mm_system *sys = f->sys;
+	struct page *page;
+
+	if (page_alloc(sys, 0, GFP_USER, &page))
+		return false;
+	page->flags = PG_anon | PG_dirty;
+	page->refs = 0;
+	page->mm = NULL;
+	page->swap = 0;
+	anon_page_attach(f->mm, page, va);
+	pte_set(f->mm, pte, pte_make(page_pfn(sys, page), PTE_IDLE));
+	sys->nr_touched++;
+	if (sys->nr_touched > sys->vmstat[MM_VMSTAT_nr_touched_peak])
+		sys->vmstat[MM_VMSTAT_nr_touched_peak] = sys->nr_touched;
+	*ret_page = page;
+	return true;
+}
+
+/* How many pages to make: 1, or twice as many as the last time where touches come in order. */
+static unsigned int fresh_window(struct fault *f)
+{
+	struct fault_stream *s = NULL;
+
+	for (unsigned int i = 0; i < FAULT_STREAMS && !s; i++)
+		if (f->mm->streams[i].next == f->va)
+			s = &f->mm->streams[i];
+	if (!s) {
+		s = &f->mm->streams[f->mm->next_stream++ % FAULT_STREAMS];
+		s->window = 1;
+	} else if (s->window < AROUND_PAGES) {
+		s->window *= 2;
+	}
+	s->next = f->va + s->window * PAGE_SIZE;
+	return s->window;
+}
+
+static bool has_frames_to_spare(const struct mm_system *sys)
+{
+	for (unsigned int i = 0; i < sys->nr_zones; i++)
+		if (zone_watermark_ok(&sys->zones[i], 0, sys->zones[i].watermark[WMARK_LOW]))
+			return true;
+	return false;
+}
+
+/* First touches in order: makes the next pages of the same table too, while there is room. */
+static void collect_fresh(struct fault *f, struct translation *t)
+{
+	unsigned int window = fresh_window(f);
+	vaddr_t end =
+		align_down(f->va, PGTABLE_ENTRIES * PAGE_SIZE) + PGTABLE_ENTRIES * PAGE_SIZE;
+	struct page *page;
+
+	end = min_u64(min_u64(end, f->vma->end), f->va + window * PAGE_SIZE);
+	translation_add(f, t, f->pte, f->va);
+	for (vaddr_t va = f->va + PAGE_SIZE; va < end && has_frames_to_spare(f->sys);
+	     va += PAGE_SIZE) {
+		pte_t *pte = f->pte + ((va - f->va) >> PAGE_SHIFT);
+
+		if (!pte_is_none(*pte) || !fresh_page(f, pte, va, &page))
+			return;
+		translation_add(f, t, pte, va);
+	}
+}
+
+static void translation_collect(struct fault *f, struct translation *t)
+{
+	bool faults_cost = (f->sys->machine->ops->caps & MACHINE_FAULTS_COST) != 0;
+
+	if (faults_cost && f->is_fresh)
+		collect_fresh(f, t);
+	else if (faults_cost && f->is_ahead)
+		collect_ahead(f, t);
+	else
+		translation_add(f, t, f->pte, f->va);
+}
+
+/* What the machine has done becomes the entries' truth; the rest stays IDLE. */
+static void translation_finish(struct fault *f, struct translation *t, unsigned int nr_done)
+{
+	for (unsigned int i = 0; i < t->nr; i++) {
+		struct page *page = t->pages[i];
+
+		page->flags &= ~(uint32_t)PG_locked;
+		if (i < nr_done)
+			pte_set(f->mm, t->ptes[i], t->changes[i].new_pte);
+		if (!page_has(page, PG_lru | PG_isolated))
+			f->sys->policy_ops->insert(f->sys->policy, page);
+	}
+	sys_wake(f->sys);
+}
+
+/* Has the machine translate the page, and with it what is likely to be touched next. */
 static enum mm_fault_result fault_translate(struct fault *f, struct page *page)
 {
 	struct mm_system *sys = f->sys;
-	struct machine_change change = {.va = f->va, .old_pte = *f->pte};
-	struct machine_batch batch = {.changes = &change, .nr = 1};
+	struct translation t = {.nr = 0};
+	struct machine_batch batch = {.changes = t.changes};
 	int err;
 
 	if (f->is_write)
 		anon_page_mark_dirty(sys, page);
-	change.new_pte = pte_make(page_pfn(sys, page), present_bits(f, page));
-	page->flags |= PG_locked;
+	translation_collect(f, &t);
+	batch.nr = t.nr;
 	sys_unlock(sys);
 	if (f->is_fresh)
-		memset(page_addr(sys, page), 0, PAGE_SIZE);
+		for (unsigned int i = 0; i < t.nr; i++)
+			memset(page_addr(sys, t.pages[i]), 0, PAGE_SIZE);
 	err = sys->machine->ops->apply(sys->machine, f->mm->space, &batch);
 	sys_lock(sys);
-	page->flags &= ~(uint32_t)PG_locked;
 	if (!err)
-		pte_set(f->mm, f->pte, change.new_pte);
-	if (!page_has(page, PG_lru | PG_isolated))
-		sys->policy_ops->insert(sys->policy, page);
-	sys_wake(sys);
-	if (!err)
+		batch.nr_done = t.nr;
+	translation_finish(f, &t, batch.nr_done);
+	if (t.target < batch.nr_done)
 		return MM_FAULT_MINOR;
 	if (err == -ENOMEM)
 		return MM_FAULT_OOM;
@@ -116,24 +281,14 @@ static enum mm_fault_result fault_translate(struct fault *f, struct page *page)
 
 static enum mm_fault_result fault_zero(struct fault *f)
 {
-	struct mm_system *sys = f->sys;
 	enum mm_fault_result result;
 	struct page *page;
 
-	if (page_alloc(sys, 0, GFP_USER, &page))
+	if (!fresh_page(f, f->pte, f->va, &page))
 		return fault_no_memory(f);
-	page->flags = PG_anon | PG_dirty;
-	page->refs = 0;
-	page->mm = NULL;
-	page->swap = 0;
-	anon_page_attach(f->mm, page, f->va);
-	pte_set(f->mm, f->pte, pte_make(page_pfn(sys, page), PTE_IDLE));
-	sys->nr_touched++;
-	if (sys->nr_touched > sys->vmstat[MM_VMSTAT_nr_touched_peak])
-		sys->vmstat[MM_VMSTAT_nr_touched_peak] = sys->nr_touched;
 	f->is_fresh = true;
 	result = fault_translate(f, page);
-	kswapd_wake_if_low(sys);
+	kswapd_wake_if_low(f->sys);
 	return result;
 }
 
@@ -163,6 +318,7 @@ static enum mm_fault_result fault_idle(struct fault *f)
 	}
 	if (page_has(page, PG_locked))
 		return fault_retry(f);
+	f->is_ahead = page_has(page, PG_readahead);
 	kind = fault_account(f->sys, page);
 	if (page_has(page, PG_swapcache) && swap_is_nearly_full(f->sys))
 		anon_page_mark_dirty(f->sys, page);
@@ -189,18 +345,6 @@ static enum mm_fault_result fault_present(struct fault *f)
 	return err ? FAULT_AGAIN : MM_FAULT_MINOR;
 }
 
-/* The slot's frame is in the cache: let the entry name it. */
-static enum mm_fault_result fault_attach(struct fault *f, struct page *page)
-{
-	swp_entry_t entry = *f->pte;
-
-	anon_page_attach(f->mm, page, f->va);
-	pte_set(f->mm, f->pte, pte_make(page_pfn(f->sys, page), PTE_IDLE));
-	f->mm->nr_swapped--;
-	swap_entry_put(f->sys, entry);
-	return FAULT_AGAIN;
-}
-
 static enum mm_fault_result fault_swap(struct fault *f)
 {
 	struct mm_system *sys = f->sys;
@@ -222,7 +366,8 @@ static enum mm_fault_result fault_swap(struct fault *f)
 		anon_page_put(sys, page); /* the next touch reads again */
 		return MM_FAULT_BUS;
 	}
-	return fault_attach(f, page);
+	anon_swap_attach(f->mm, f->pte, page, f->va);
+	return FAULT_AGAIN;
 }
 
 static enum mm_fault_result fault_look(struct fault *f, unsigned int access)

@@ -22,7 +22,8 @@
 
 enum machine_caps {
 	MACHINE_SETS_ACCESSED = 1 << 0, /* harvest() reports PTE_ACCESSED */
-	MACHINE_SETS_DIRTY = 1 << 1, /* a writable translation tells whether it was written */
+	MACHINE_SETS_DIRTY = 1 << 1,  /* a writable translation tells whether it was written */
+	MACHINE_FAULTS_COST = 1 << 2, /* a fault costs far more than a translation in a batch */
 };
 
 /*

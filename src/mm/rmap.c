@@ -38,6 +38,21 @@ void anon_page_attach(struct mm *mm, struct page *page, vaddr_t va)
 	STAT(mm->sys, nr_anon_pages, 1);
 }
 
+/**
+ * anon_swap_attach() - the slot's frame is in the cache: let the entry name it.
+ * @pte: the swap entry; it becomes IDLE.
+ * @page: not busy.
+ */
+void anon_swap_attach(struct mm *mm, pte_t *pte, struct page *page, vaddr_t va)
+{
+	swp_entry_t entry = *pte;
+
+	anon_page_attach(mm, page, va);
+	pte_set(mm, pte, pte_make(page_pfn(mm->sys, page), PTE_IDLE));
+	mm->nr_swapped--;
+	swap_entry_put(mm->sys, entry);
+}
+
 static void anon_page_detach(struct page *page)
 {
 	struct mm *mm = page->mm;

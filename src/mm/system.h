@@ -28,6 +28,14 @@
 struct slab_state;
 struct vma;
 
+/* First touches that go through memory in order: the next is expected at next. */
+struct fault_stream {
+	vaddr_t next;
+	unsigned int window; /* pages that were made at once the last time */
+};
+
+#define FAULT_STREAMS 4
+
 struct mm {
 	struct mm_system *sys;	     /* (c) */
 	struct list_head node;	     /* on sys->mms */
@@ -45,7 +53,8 @@ struct mm {
 	vaddr_t start_brk, brk;
 	uint64_t nr_resident, nr_swapped; /* pages */
 	uint64_t nr_tables;		  /* frames of page tables, the PGD too */
-	vaddr_t last_fault_swap_va;
+	struct fault_stream streams[FAULT_STREAMS];
+	unsigned int next_stream; /* the one to be replaced next */
 };
 
 struct mm_system {

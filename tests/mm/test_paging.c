@@ -520,6 +520,75 @@ static void a_cluster_of_bad_slots_is_passed_over(void **state)
 	world_destroy(&w);
 }
 
+/* 1, 2, 4, 8, 16, 16 … pages a fault where first touches come in order. */
+static void touches_in_order_are_met_ahead(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct world w;
+
+	(void)state;
+	cfg.caps = MACHINE_FAULTS_COST;
+	world_create(&w, &cfg);
+	world_map(&w, 0, 127, RW);
+	write_all(&w, 127);
+	assert_int_equal(WSTAT(&w, pgfault), 5 + (127 - 31) / 16);
+	assert_int_equal(WSTAT(&w, nr_anon_pages), 127); /* not beyond the area */
+	world_check(&w);
+	read_all(&w, 127);
+	/* out of order: one page a fault */
+	world_map(&w, 200, 100, RW);
+	for (unsigned int i = 0; i < 100; i += 3)
+		world_read(&w, 200 + i);
+	assert_int_equal(WSTAT(&w, pgfault), 11 + 34);
+	assert_int_equal(WSTAT(&w, nr_anon_pages), 127 + 34);
+	world_destroy(&w);
+}
+
+static void pages_made_ahead_are_zero(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct world w;
+
+	(void)state;
+	cfg.caps = MACHINE_FAULTS_COST;
+	world_create(&w, &cfg);
+	world_map(&w, 0, 600, RW);
+	write_all(&w, 600); /* every frame has been dirty */
+	assert_int_equal(mm_unmap(w.mm, world_va(0), 600 * PAGE_SIZE), 0);
+	world_map(&w, 0, 600, RW);
+	read_all(&w, 600);
+	world_check(&w);
+	world_destroy(&w);
+}
+
+/* Two faults for a block of eight: the one that reads it, and the first hit. */
+static void a_hit_takes_along_what_was_read_with_it(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	uint64_t before;
+	struct world w;
+
+	(void)state;
+	cfg.caps = MACHINE_FAULTS_COST;
+	world_create(&w, &cfg);
+	world_map(&w, 0, 128, RW);
+	write_all(&w, 128);
+	world_advise(&w, 0, 128, MM_MADV_PAGEOUT);
+	world_settle(&w);
+	before = WSTAT(&w, pgfault);
+	read_all(&w, 128);
+	assert_in_range(WSTAT(&w, pgmajfault), 128 / 8, 128 / 8 + 8);
+	assert_in_range(WSTAT(&w, pgfault) - before, 2 * 128 / 8, 2 * 128 / 8 + 12);
+	assert_int_equal(WSTAT(&w, pswpin), 128);
+	/* what was only read is clean */
+	world_advise(&w, 0, 128, MM_MADV_PAGEOUT);
+	world_settle(&w);
+	assert_int_equal(WSTAT(&w, pswpout), 128);
+	read_all(&w, 128);
+	world_check(&w);
+	world_destroy(&w);
+}
+
 /* What mkswap -c found broken is never written. */
 static void bad_slots_are_left_out(void **state)
 {
@@ -545,6 +614,9 @@ static void bad_slots_are_left_out(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(bad_slots_are_left_out),
+	cmocka_unit_test(touches_in_order_are_met_ahead),
+	cmocka_unit_test(pages_made_ahead_are_zero),
+	cmocka_unit_test(a_hit_takes_along_what_was_read_with_it),
 	cmocka_unit_test(first_touch_finds_zeroes),
 	cmocka_unit_test(protection_is_enforced),
 	cmocka_unit_test(data_beyond_ram_keeps_every_byte),

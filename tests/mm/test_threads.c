@@ -121,8 +121,15 @@ static void with_accessed_and_dirty_bits(void **state)
 	faults_run_in_parallel(MACHINE_SETS_ACCESSED | MACHINE_SETS_DIRTY);
 }
 
+static void with_neighbours(void **state)
+{
+	(void)state;
+	faults_run_in_parallel(MACHINE_FAULTS_COST);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(without_accessed_bits),
+	cmocka_unit_test(with_neighbours),
 	cmocka_unit_test(with_accessed_and_dirty_bits),
 };
 TEST_MAIN(tests)

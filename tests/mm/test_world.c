@@ -203,11 +203,12 @@ static void live(const struct world_config *cfg, unsigned int steps)
 
 static void every_byte_is_as_modelled(void **state)
 {
-	static const uint32_t caps[] = {0, TELLS, MACHINE_SETS_DIRTY, MACHINE_SETS_ACCESSED};
+	static const uint32_t caps[] = {0, TELLS, MACHINE_SETS_DIRTY, MACHINE_SETS_ACCESSED,
+					MACHINE_FAULTS_COST};
 	static const enum swapdev_mem_mode modes[] = {SWAPDEV_MEM_SYNC, SWAPDEV_MEM_RANDOM};
 
 	(void)state;
-	for (unsigned int c = 0; c < 4; c++) {
+	for (unsigned int c = 0; c < 5; c++) {
 		for (unsigned int m = 0; m < 2; m++) {
 			struct world_config cfg = WORLD_CONFIG_DEFAULT;
 
@@ -237,7 +238,7 @@ static void failing_devices_lose_no_byte(void **state)
 	for (unsigned int c = 0; c < 2; c++) {
 		struct world_config cfg = WORLD_CONFIG_DEFAULT;
 
-		cfg.caps = c ? TELLS : 0;
+		cfg.caps = c ? TELLS : MACHINE_FAULTS_COST;
 		cfg.mode = SWAPDEV_MEM_RANDOM;
 		cfg.rules = rules;
 		cfg.nr_rules = sizeof(rules) / sizeof(rules[0]);
@@ -255,6 +256,7 @@ static void failing_allocations_change_nothing(void **state)
 		struct world w;
 
 		cfg.seed = test_seed() + nth;
+		cfg.caps = nth % 2 ? MACHINE_FAULTS_COST : 0;
 		cfg.mode = SWAPDEV_MEM_RANDOM;
 		world_create(&w, &cfg);
 		world_map(&w, 0, WORLD_PAGES, RW);
