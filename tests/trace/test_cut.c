@@ -163,6 +163,21 @@ static void corrupt_compressed_data(void **state)
 	}
 }
 
+/* The data's last part comes out of the decompressor together with the bad news. */
+static void what_came_before_corruption_is_read(void **state)
+{
+	struct bytes plain = {0}, bytes;
+
+	(void)state;
+	for (int i = 0; i < 50000; i++)
+		bytes_append(&plain, "R,1,1\n", 6);
+	bytes = bytes_squeeze(&plain, SQUEEZE_GZIP);
+	bytes.data[bytes.len - 8] ^= 1;
+	broken_with(&bytes, 50000, 300000, "the gzip data are corrupt");
+	bytes_free(&bytes);
+	bytes_free(&plain);
+}
+
 static void compressed_twice(void **state)
 {
 	struct bytes plain = bytes_text("R,1,1\n"), once = bytes_squeeze(&plain, SQUEEZE_ZSTD);
@@ -218,6 +233,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(members_in_a_row_are_one_trace),
 	cmocka_unit_test(garbage_after_compressed_data),
 	cmocka_unit_test(corrupt_compressed_data),
+	cmocka_unit_test(what_came_before_corruption_is_read),
 	cmocka_unit_test(compressed_twice),
 	cmocka_unit_test(what_cannot_be_opened),
 	cmocka_unit_test(standard_input_stays_open),
