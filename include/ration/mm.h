@@ -133,6 +133,7 @@ extern const char *const mm_vmstat_names[NR_MM_VMSTAT];
 struct mm_config {
 	struct machine *machine;	  /* its RAM is the manager's RAM, all of it */
 	const struct policy_ops *policy;  /* &policy_two_lists, say */
+	uint64_t policy_seed;		  /* for a policy that draws lots; each is a good one */
 	uint32_t nr_cpus;		  /* 1..MM_CPUS_MAX; 0 means 1 */
 	uint32_t swappiness;		  /* vm.swappiness, 0..200 */
 	uint32_t page_cluster;		  /* vm.page-cluster, log2 of pages, 0..5 */

@@ -52,6 +52,8 @@ struct policy_ops {
 	size_t state_size; /* bytes of struct policy, for the manager to allocate, zeroed */
 
 	void (*init)(struct policy *p, struct page *mem_map, pfn_t nr_frames);
+	void (*seed)(struct policy *p,
+		     uint64_t seed); /* after init(); NULL: leaves nothing to chance */
 	void (*insert)(struct policy *p, struct page *page);   /* a frame becomes reclaimable */
 	void (*remove)(struct policy *p, struct page *page);   /* it is freed */
 	void (*accessed)(struct policy *p, struct page *page); /* used without a translation */

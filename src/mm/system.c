@@ -123,6 +123,8 @@ int mm_system_create(const struct mm_config *cfg, struct mm_system **ret_sys)
 	sys->policy_ops = policy;
 	sys->policy = (struct policy *)(void *)(cfg->machine->ram + layout.policy);
 	policy->init(sys->policy, sys->mem_map, sys->nr_frames);
+	if (policy->seed)
+		policy->seed(sys->policy, cfg->policy_seed);
 
 	first = (pfn_t)(layout.end >> PAGE_SHIFT);
 	sys->nr_zones = 1;

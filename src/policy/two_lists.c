@@ -326,7 +326,7 @@ static int two_lists_check(const struct policy *p)
 }
 
 const struct policy_ops policy_two_lists = {
-	.name = "two lists",
+	.name = "two-lists",
 	.state_size = sizeof(struct policy),
 	.init = two_lists_init,
 	.insert = two_lists_insert,

@@ -193,6 +193,9 @@ static void live(const struct world_config *cfg, unsigned int steps)
 
 	world_create(&w, cfg);
 	world_map(&w, 0, WORLD_PAGES, RW);
+	for (unsigned int i = 0; i < WORLD_PAGES; i++)
+		world_write(&w, i); /* three times what RAM holds */
+	world_check(&w);
 	for (unsigned int i = 0; i < steps; i++) {
 		step_any(&w);
 		world_check(&w);
@@ -220,6 +223,42 @@ static void every_byte_is_as_modelled(void **state)
 	}
 }
 
+/* Every policy on every kind of machine, with devices that answer at once and out of order. */
+static void no_policy_loses_a_byte(void **state)
+{
+	static const uint32_t caps[] = {0, TELLS, MACHINE_FAULTS_COST, MACHINE_SETS_ACCESSED};
+	const struct policy_ops *policy;
+
+	(void)state;
+	for (unsigned int i = 1; (policy = policy_at(i)); i++) {
+		for (unsigned int c = 0; c < 8; c++) {
+			struct world_config cfg = WORLD_CONFIG_DEFAULT;
+
+			cfg.policy = policy;
+			cfg.caps = caps[c % 4];
+			cfg.mode = c < 4 ? SWAPDEV_MEM_SYNC : SWAPDEV_MEM_RANDOM;
+			cfg.seed = test_seed() + 200 + i * 8 + c;
+			live(&cfg, STEPS / 5);
+		}
+	}
+}
+
+/* Memory runs full with nowhere to swap to, and gets free again. */
+static void no_policy_hangs_without_swap(void **state)
+{
+	const struct policy_ops *policy;
+
+	(void)state;
+	for (unsigned int i = 0; (policy = policy_at(i)); i++) {
+		struct world_config cfg = WORLD_CONFIG_DEFAULT;
+
+		cfg.policy = policy;
+		cfg.nr_slots = 0;
+		cfg.seed = test_seed() + 300 + i;
+		live(&cfg, STEPS / 10);
+	}
+}
+
 static void failing_devices_lose_no_byte(void **state)
 {
 	static const struct swapdev_fault_rule rules[] = {
@@ -235,15 +274,16 @@ static void failing_devices_lose_no_byte(void **state)
 	};
 
 	(void)state;
-	for (unsigned int c = 0; c < 2; c++) {
+	for (unsigned int c = 0; policy_at(c / 2); c++) {
 		struct world_config cfg = WORLD_CONFIG_DEFAULT;
 
-		cfg.caps = c ? TELLS : MACHINE_FAULTS_COST;
+		cfg.caps = c % 2 ? TELLS : MACHINE_FAULTS_COST;
 		cfg.mode = SWAPDEV_MEM_RANDOM;
 		cfg.rules = rules;
 		cfg.nr_rules = sizeof(rules) / sizeof(rules[0]);
 		cfg.seed = test_seed() + 100 + c;
-		live(&cfg, STEPS);
+		cfg.policy = policy_at(c / 2);
+		live(&cfg, c < 2 ? STEPS : STEPS / 4);
 	}
 }
 
@@ -272,6 +312,8 @@ static void failing_allocations_change_nothing(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(every_byte_is_as_modelled),
+	cmocka_unit_test(no_policy_loses_a_byte),
+	cmocka_unit_test(no_policy_hangs_without_swap),
 	cmocka_unit_test(failing_devices_lose_no_byte),
 	cmocka_unit_test(failing_allocations_change_nothing),
 };

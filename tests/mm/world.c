@@ -34,7 +34,8 @@ void world_create(struct world *w, const struct world_config *cfg)
 	w->rng = rng_make(cfg->seed);
 	assert_int_equal(machine_soft_create(&soft, &w->machine), 0);
 	mm_cfg.machine = w->machine;
-	mm_cfg.policy = &policy_two_lists;
+	mm_cfg.policy = cfg->policy ? cfg->policy : policy_at(0);
+	mm_cfg.policy_seed = cfg->seed;
 	mm_cfg.page_cluster = cfg->page_cluster;
 	mm_cfg.window_start = WORLD_BASE;
 	mm_cfg.window_end = WORLD_BASE + WORLD_PAGES * PAGE_SIZE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A whole manager in a test: soft machine, two lists, one swap device, one address space, and a
+ * A whole manager in a test: soft machine, a policy, one swap device, one address space, and a
  * plain model of what a program must see in it.
  */
 #ifndef TESTS_MM_WORLD_H
@@ -8,7 +8,7 @@
 
 #include "machine/soft.h"
 #include "mm/system.h"
-#include "policy/two_lists.h"
+#include "policy/policy.h"
 #include "ration/mm.h"
 #include "support/rng.h"
 #include "swapdev/faulty.h"
@@ -18,6 +18,7 @@
 #define WORLD_PAGES 1024 /* pages of the window that the model knows */
 
 struct world_config {
+	const struct policy_ops *policy; /* NULL: two lists */
 	pfn_t nr_frames;
 	uint32_t caps;	   /* of the machine: enum machine_caps */
 	uint64_t nr_slots; /* 0: no swap */
