@@ -19,7 +19,7 @@
 #define NR_PAGES  48
 #define START	  0x200000000000u
 #define STEPS	  20000
-#define ROUNDS	  3000
+#define ROUNDS	  1000
 #define SPINS_MAX 1000000
 #define BATCH_MAX 40 /* above what is invalidated page by page */
 #define RO	  (PTE_PRESENT | PTE_USER | PTE_NX)
