@@ -124,6 +124,28 @@ static pte_t *entry_ensure(struct machine_space *space, vaddr_t va)
 	return &table->entries[soft_index(va, 0)];
 }
 
+/**
+ * machine_soft_entries() - the entries of the 512 pages around an address, for a replay.
+ * @space: used by one thread only, the manager's included.
+ * @ret_entries: of the pages from va rounded down to 2 MiB; they stay where they are while the
+ * space lives (invariant 2).
+ *
+ * Return: 0; -EINVAL beyond what four levels translate; -ENOMEM.
+ * Context: any thread; uses the C library's heap.
+ */
+int machine_soft_entries(struct machine_space *space, vaddr_t va, pte_t **ret_entries)
+{
+	pte_t *entry;
+
+	if (va >= PGTABLE_VA_MAX)
+		return -EINVAL;
+	entry = entry_ensure(space, va & ~(PGTABLE_ENTRIES * PAGE_SIZE - 1));
+	if (!entry)
+		return -ENOMEM;
+	*ret_entries = entry;
+	return 0;
+}
+
 static int soft_space_create(struct machine *m, vaddr_t start, vaddr_t end,
 			     struct machine_space **ret_space)
 {

@@ -46,6 +46,12 @@ int machine_soft_store(struct machine_space *space, vaddr_t va, const void *buf,
 int machine_soft_fetch(struct machine_space *space, vaddr_t va,
 		       struct machine_soft_fault *ret_fault);
 
+/*
+ * Replay: references without content, for a space that one thread alone uses. The fast path of
+ * a simulation is a look at the entry; see machine_soft_touch() in machine/soft_replay.h.
+ */
+int machine_soft_entries(struct machine_space *space, vaddr_t va, pte_t **ret_entries);
+
 /* The same under a manager that resolves the faults, as a program would see it. */
 enum mm_fault_result machine_soft_mm_load(struct mm *mm, vaddr_t va, void *buf, size_t size);
 enum mm_fault_result machine_soft_mm_store(struct mm *mm, vaddr_t va, const void *buf,
