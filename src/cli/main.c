@@ -18,6 +18,7 @@ static const char help[] =
 	"Commands:\n"
 	"  run    run a program in a given amount of RAM; the rest goes to swap files\n"
 	"  walk   show the way of one memory access, step by step\n"
+	"  sim    tell what a program's accesses would cost in a given amount of RAM\n"
 	"\n"
 	"Options:\n"
 	"  --help       print this\n"
@@ -36,6 +37,7 @@ static const struct {
 } commands[] = {
 	{"run", cli_run},
 	{"walk", cli_walk},
+	{"sim", cli_sim},
 };
 
 int cli_print(const char *text)

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accesses replayed on the manager, on a software machine, in virtual time (replay.c).
+ */
+#ifndef SIM_REPLAY_H
+#define SIM_REPLAY_H
+
+#include "mm/policy.h"
+#include "ration/mm.h"
+#include "sim/error.h"
+#include "swapdev/model.h"
+#include "trace/trace.h"
+
+#define SIM_RAM_MIN   ((uint64_t)1 << 20)
+#define SIM_CYCLES_NS 4 /* processor cycles in a nanosecond: 4 GHz */
+
+/* What things cost, in cycles (docs/sim.md has the reasons). */
+struct sim_costs {
+	uint32_t access;      /* of a page that is translated */
+	uint32_t minor_fault; /* without I/O */
+	uint32_t major_fault; /* beside the wait for its I/O */
+	uint32_t scan;	      /* a page that reclaim looks at */
+};
+
+#define SIM_COSTS_DEFAULT                                                          \
+	{                                                                          \
+		.access = 4, .minor_fault = 2000, .major_fault = 8000, .scan = 400 \
+	}
+
+struct sim_config {
+	uint64_t ram_bytes;
+	uint64_t swap_bytes; /* 0: none */
+	struct swapdev_model_params swap;
+	uint32_t swappiness, page_cluster;
+	const struct policy_ops *policy;
+	struct sim_costs costs;
+};
+
+struct sim_result {
+	uint64_t ram_bytes;
+	bool is_out_of_memory;	/* and the figures are those until then */
+	uint64_t nr_accesses;	/* of the source */
+	uint64_t nr_references; /* to pages: an access may cross into the next */
+	uint64_t nr_processes;
+	uint64_t resident_peak; /* pages */
+	uint64_t time_ns;	/* of it: */
+	uint64_t fault_ns;	/* in faults, direct reclaim included */
+	uint64_t wait_ns;	/* for swap */
+	uint64_t vmstat[NR_MM_VMSTAT];
+};
+
+struct sim_replay;
+
+int sim_replay_create(const struct sim_config *cfg, struct sim_replay **ret_replay,
+		      struct sim_error *error);
+void sim_replay_destroy(struct sim_replay *r);
+int sim_replay_run(struct sim_replay *r, const struct trace_access *accesses, unsigned int nr,
+		   struct sim_error *error);
+void sim_replay_finish(struct sim_replay *r, struct sim_result *ret_result);
+int sim_replay_check(struct sim_replay *r);
+
+/* The policies that are linked. NULL: no such name; from the first index that there is not. */
+const struct policy_ops *sim_policy(const char *name);
+const char *sim_policy_name_at(unsigned int index);
+
+#endif

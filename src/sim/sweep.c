@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rows of a sweep are simulations of their own: each reads the source from its start, and has
+ * its own machine, manager, device and clock. Two threads take them in order, so a row's
+ * figures do not depend on who computes it.
+ *
+ * Invariants:
+ *  1. Rows are taken in ascending order, and each that was taken is finished. So of several
+ *     rows that fail, the first is always among them, and it is what is reported.
+ *  2. Results are handed out only if no row has failed. A row whose machine ran out of memory
+ *     has not failed: its result says so.
+ */
+#include "sim/sweep.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "sim/progress.h"
+#include "sim/source.h"
+
+#define THREADS_MAX   2
+#define CHUNK	      4096
+#define UPDATE_CHUNKS 64 /* accesses between looks at the clock: about 5 ms */
+
+struct row {
+	int err;
+	struct sim_error error;
+	struct sim_result result;
+};
+
+struct sweep {
+	const struct sim_request *request;
+	struct progress progress;
+	unsigned int next; /* atomic: the row to be taken */
+	int has_failed;	   /* atomic */
+	struct row *rows;
+};
+
+/* Sizes at equal distances, both ends among them, in whole pages. */
+static uint64_t row_ram(const struct sim_request *request, unsigned int index)
+{
+	uint64_t first = request->cfg.ram_bytes, last = request->ram_last;
+
+	if (request->nr_rows == 1)
+		return first;
+	return align_down(first + (last - first) / PAGE_SIZE * index / (request->nr_rows - 1) *
+					  PAGE_SIZE,
+			  PAGE_SIZE);
+}
+
+static void update(struct progress_part *part, const struct sim_source *source,
+		   uint64_t nr_accesses)
+{
+	uint64_t size = sim_source_size(source);
+
+	progress_update(part, nr_accesses,
+			size ? (double)sim_source_done(source) / (double)size : 0);
+}
+
+/* Return: 0 at the end of the source; otherwise what stopped it. */
+static int replay_all(struct sim_replay *replay, struct sim_source *source,
+		      struct progress_part *part, struct sim_error *error)
+{
+	struct trace_access accesses[CHUNK];
+	uint64_t nr_accesses = 0;
+
+	for (unsigned int chunk = 1;; chunk++) {
+		int nr = sim_source_next(source, accesses, CHUNK, error), err;
+
+		if (nr <= 0)
+			return nr;
+		err = sim_replay_run(replay, accesses, (unsigned int)nr, error);
+		if (err)
+			return err;
+		nr_accesses += (uint64_t)nr;
+		if (chunk % UPDATE_CHUNKS == 0)
+			update(part, source, nr_accesses);
+	}
+}
+
+static int replay_source(const struct sim_config *cfg, struct sim_source *source,
+			 struct progress_part *part, struct row *row)
+{
+	struct sim_replay *replay;
+	int err = sim_replay_create(cfg, &replay, &row->error);
+
+	if (err)
+		return err;
+	err = replay_all(replay, source, part, &row->error);
+	sim_replay_finish(replay, &row->result);
+	sim_replay_destroy(replay);
+	return row->result.is_out_of_memory ? 0 : err;
+}
+
+static void run_row(struct sweep *sweep, unsigned int index)
+{
+	const struct sim_request *request = sweep->request;
+	struct progress_part part = {.whole = &sweep->progress};
+	struct sim_config cfg = request->cfg;
+	struct row *row = &sweep->rows[index];
+	struct sim_source *source;
+
+	cfg.ram_bytes = row_ram(request, index);
+	row->err = sim_source_open(request->source, request->seed, &source, &row->error);
+	if (!row->err) {
+		row->err = replay_source(&cfg, source, &part, row);
+		progress_update(&part, row->result.nr_accesses, 1);
+		sim_source_close(source);
+	}
+	if (row->err)
+		__atomic_store_n(&sweep->has_failed, 1, __ATOMIC_RELEASE);
+}
+
+static void *run_rows(void *arg)
+{
+	struct sweep *sweep = arg;
+
+	while (!__atomic_load_n(&sweep->has_failed, __ATOMIC_ACQUIRE)) {
+		unsigned int index = __atomic_fetch_add(&sweep->next, 1, __ATOMIC_RELAXED);
+
+		if (index >= sweep->request->nr_rows)
+			break;
+		run_row(sweep, index);
+	}
+	return NULL;
+}
+
+/* The calling thread is one of them; should there be no other, it does all. */
+static void run_threads(struct sweep *sweep)
+{
+	pthread_t threads[THREADS_MAX - 1];
+	unsigned int nr = 0;
+
+	while (nr < THREADS_MAX - 1 && nr + 1 < sweep->request->nr_rows &&
+	       pthread_create(&threads[nr], NULL, run_rows, sweep) == 0)
+		nr++;
+	run_rows(sweep);
+	for (unsigned int i = 0; i < nr; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static int collect(const struct sweep *sweep, struct sim_result *ret_results,
+		   struct sim_error *error)
+{
+	for (unsigned int i = 0; i < sweep->request->nr_rows; i++) {
+		if (sweep->rows[i].err) {
+			*error = sweep->rows[i].error;
+			return sweep->rows[i].err;
+		}
+	}
+	for (unsigned int i = 0; i < sweep->request->nr_rows; i++)
+		ret_results[i] = sweep->rows[i].result;
+	return 0;
+}
+
+/**
+ * sim_sweep() - simulate each row.
+ * @request: nr_rows above 1 only for a source that is repeatable.
+ * @ret_results: nr_rows of them.
+ *
+ * Return: 0, or the -errno of the first row that could not be simulated to its end, with error
+ * set: see sim_source_open(), sim_source_next(), sim_replay_create(), sim_replay_run().
+ */
+int sim_sweep(const struct sim_request *request, struct sim_result *ret_results,
+	      struct sim_error *error)
+{
+	struct sweep sweep = {.request = request};
+	int err;
+
+	sweep.rows = calloc(request->nr_rows, sizeof(*sweep.rows));
+	if (!sweep.rows)
+		return sim_fail(error, -ENOMEM, "%s", strerror(ENOMEM));
+	progress_begin(&sweep.progress, request->nr_rows, request->shows_progress);
+	run_threads(&sweep);
+	progress_end(&sweep.progress);
+	err = collect(&sweep, ret_results, error);
+	free(sweep.rows);
+	return err;
+}

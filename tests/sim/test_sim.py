@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""`ration sim` from outside: its output byte for byte, mistakes, broken traces, a terminal.
+
+    test_sim.py RATION                   all but the outputs byte for byte
+    test_sim.py RATION GOLDEN            those, against the files in the folder GOLDEN
+    test_sim.py RATION GOLDEN update     writes them anew, to be read before they are committed
+
+RATION is the command; for GOLDEN one without debug assertions, whose slabs are larger.
+"""
+
+import json
+import os
+import pathlib
+import pty
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import cases  # noqa: E402
+
+RATION = os.path.abspath(sys.argv[1])
+GOLDEN = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else None
+PATIENCE = 60.0  # seconds that anything may take on a busy machine
+
+GOLDENS = {
+    "fits.txt": ["--ram", "16M", "pattern:sequential,pages=2000,passes=3"],
+    "scan.txt": ["--ram", "8M", "pattern:sequential,pages=4096,passes=3"],
+    "zipf.json": ["--ram", "8M", "--swap", "1G:ssd", "--json",
+                  "pattern:zipf,pages=4096,accesses=40000"],
+    "scan-hot.txt": ["--ram", "8M", "--swappiness", "100", "--page-cluster", "0",
+                     "pattern:scan-hot,pages=4096,passes=2,hot=500"],
+    "processes.txt": ["--ram", "8M", "--swap", "64M:hdd", "--seed", "7",
+                      "pattern:processes,pages=1000,accesses=20000"],
+    "sweep.txt": ["--sweep", "ram=4M..16M:4", "pattern:uniform,pages=3000,accesses=20000"],
+}
+
+
+def sim(*arguments, stdin=b""):
+    return subprocess.run([RATION, "sim", *arguments], input=stdin, capture_output=True,
+                          timeout=PATIENCE, check=False)
+
+
+class Golden(unittest.TestCase):
+    maxDiff = None
+
+    def golden(self, name):
+        ran = sim(*GOLDENS[name])
+        self.assertEqual((ran.returncode, ran.stderr), (0, b""))
+        self.assertEqual(ran.stdout.decode(), (GOLDEN / name).read_text(encoding="utf-8"))
+
+    def test_fits(self):
+        self.golden("fits.txt")
+
+    def test_scan(self):
+        self.golden("scan.txt")
+
+    def test_zipf_json(self):
+        self.golden("zipf.json")
+
+    def test_scan_hot(self):
+        self.golden("scan-hot.txt")
+
+    def test_processes(self):
+        self.golden("processes.txt")
+
+    def test_sweep(self):
+        self.golden("sweep.txt")
+
+
+class Output(unittest.TestCase):
+    def test_the_seed_decides(self):
+        pattern = "pattern:uniform,pages=3000,accesses=20000"
+        one, again, other = (sim("--ram", "8M", "--seed", seed, pattern).stdout
+                             for seed in ("3", "3", "4"))
+        self.assertEqual(one, again)
+        self.assertNotEqual(one, other)
+
+    def test_json_is_json(self):
+        ran = sim("--sweep", "ram=4M..8M:2", "--json", 'pattern:zipf,pages=2000,accesses=9000')
+        said = json.loads(ran.stdout)
+        self.assertEqual([row["ram_bytes"] for row in said["rows"]], [4 << 20, 8 << 20])
+        for row in said["rows"]:
+            self.assertEqual(row["vmstat"]["pgfault"], row["minor_faults"] + row["major_faults"])
+
+    def test_help_lists_all(self):
+        text = sim("--help").stdout.decode()
+        for name in ("sequential", "uniform", "zipf", "scan-hot", "processes", "two-lists"):
+            self.assertIn(name, text)
+
+    def test_a_full_disk_is_noticed(self):
+        with open("/dev/full", "wb") as full:
+            ran = subprocess.run([RATION, "sim", "pattern:sequential,pages=9"], stdout=full,
+                                 stderr=subprocess.PIPE, timeout=PATIENCE, check=False)
+        self.assertEqual(ran.returncode, 125)
+        self.assertIn(b"No space left", ran.stderr)
+
+
+class Mistakes(unittest.TestCase):
+    def refused(self, says, *arguments):
+        ran = sim(*arguments)
+        self.assertEqual((ran.returncode, ran.stdout), (2, b""), arguments)
+        self.assertEqual(ran.stderr.count(b"\n"), 1, ran.stderr)
+        self.assertIn(says, ran.stderr.decode())
+
+    def test_options(self):
+        pattern = "pattern:zipf"
+        for says, arguments in (
+                ("SOURCE is missing", []),
+                ("there is one SOURCE", [pattern, pattern]),
+                ("--frob: no such option", ["--frob", pattern]),
+                ("--ram: wants a value", [pattern, "--ram"]),
+                ("not a size", ["--ram", "1.5", pattern]),
+                ("not a size", ["--ram", "25%", pattern]),
+                ("1M at least", ["--ram", "1023K", pattern]),
+                ("1T is the most", ["--ram", "2T", pattern]),
+                ("1T is the most", ["--ram", "99999999999999999999G", pattern]),
+                ("give one of the two", ["--ram", "8M", "--sweep", "ram=8M..9M:2", pattern]),
+                ("wants ram=", ["--sweep", "swap=8M..9M:2", pattern]),
+                ("wants ram=", ["--sweep", "ram=8M..9M", pattern]),
+                ("wants ram=", ["--sweep", "ram=8M..9M:1", pattern]),
+                ("wants ram=", ["--sweep", "ram=8M..9M:257", pattern]),
+                ("wants ram=", ["--sweep", "ram=8M..9M:", pattern]),
+                ("not a size", ["--sweep", "ram=..9M:2", pattern]),
+                ("above the first", ["--sweep", "ram=9M..9M:2", pattern]),
+                ("the devices are", ["--swap", "1G:tape", pattern]),
+                ("wants none", ["--swap", "0", pattern]),
+                ("wants none", ["--swap", ":ssd", pattern]),
+                ("8T is the most", ["--swap", "9T", pattern]),
+                ("from 0 to 200", ["--swappiness", "201", pattern]),
+                ("from 0 to 200", ["--swappiness", "", pattern]),
+                ("from 0 to 5", ["--page-cluster", "6", pattern]),
+                ("no such policy", ["--policy", "magic", pattern]),
+                ("wants a whole number", ["--seed", "18446744073709551616", pattern]),
+                ("not simulated yet", ["--thp", pattern]),
+                ("no such pattern", ["pattern:cyclic"]),
+                ("no such parameter", ["pattern:zipf,page=4"]),
+                ("reads its source once for each row", ["--sweep", "ram=4M..8M:2", "-"])):
+            with self.subTest(arguments):
+                self.refused(says, *arguments)
+
+
+class Traces(unittest.TestCase):
+    TRACE = b"".join(b"%s,0x%x,8\n" % (op, 0x10000 + page * 4096)
+                     for page in range(50) for op in (b"r", b"w"))
+
+    def no_result(self, says, *arguments, stdin=b""):
+        ran = sim(*arguments, stdin=stdin)
+        self.assertEqual((ran.returncode, ran.stdout), (1, b""), ran.stderr)
+        self.assertIn(says, ran.stderr.decode())
+
+    def test_on_standard_input(self):
+        ran = sim("--ram", "8M", "--json", "-", stdin=self.TRACE)
+        row = json.loads(ran.stdout)["rows"][0]
+        self.assertEqual((row["accesses"], row["minor_faults"]), (100, 50))
+
+    def test_broken_is_no_result(self):
+        offset = self.TRACE.index(b"r,0x1f000,8")
+        broken = self.TRACE[:offset] + b"?" + self.TRACE[offset:]
+        self.no_result(f"standard input: byte {offset}:", "-", stdin=broken)
+
+    def test_a_sweep_over_a_broken_file(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(self.TRACE + b"r,")
+            file.flush()
+            self.no_result(f"{file.name}: byte ", "--sweep", "ram=4M..8M:3", file.name)
+
+    def test_a_sweep_over_a_file(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(self.TRACE)
+            file.flush()
+            ran = sim("--sweep", "ram=4M..8M:3", "--json", file.name)
+        rows = json.loads(ran.stdout)["rows"]
+        self.assertEqual([row["accesses"] for row in rows], [100] * 3)
+
+    def test_missing(self):
+        self.no_result("/nonexistent/trace: No such file", "/nonexistent/trace")
+
+    def test_an_address_of_the_kernel(self):
+        self.no_result("access 2: 8 bytes at 0xffff800000000000", "-",
+                       stdin=b"r,0x1000,8\nr,0xffff800000000000,8\n")
+
+    def test_out_of_memory(self):
+        self.no_result("out of memory after ", "--ram", "4M", "--swap", "1M",
+                       "pattern:sequential")
+
+    def test_rows_out_of_memory_are_marked(self):
+        ran = sim("--sweep", "ram=4M..16M:2", "--swap", "none", "pattern:sequential,pages=2000")
+        self.assertEqual(ran.returncode, 1)
+        self.assertEqual(ran.stderr.count(b"out of memory after"), 1)
+        lines = ran.stdout.decode().splitlines()[-2:]
+        self.assertEqual([line.endswith("out of memory") for line in lines], [True, False])
+
+
+class Terminal(unittest.TestCase):
+    def test_progress_comes_and_goes(self):
+        """Some seconds' work: the line is shown, and erased; not a byte of it on a pipe."""
+        master, slave = pty.openpty()
+        try:
+            with subprocess.Popen(
+                    [RATION, "sim", "--ram", "4M", "pattern:uniform,pages=3000,accesses=100000000"],
+                    stdout=subprocess.DEVNULL, stderr=slave) as process:
+                shown = os.read(master, 200)
+                process.kill()
+        finally:
+            os.close(slave)
+            os.close(master)
+        self.assertRegex(shown, rb"^\rration sim: \d+%, \d+ million accesses\x1b\[K")
+
+
+def update():
+    GOLDEN.mkdir(exist_ok=True)
+    for name, arguments in GOLDENS.items():
+        (GOLDEN / name).write_bytes(sim(*arguments).stdout)
+
+
+if __name__ == "__main__":
+    if sys.argv[3:] == ["update"]:
+        update()
+        sys.exit()
+    if GOLDEN:
+        del Output, Mistakes, Traces, Terminal
+    else:
+        del Golden
+    cases.main()
