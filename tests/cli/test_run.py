@@ -160,7 +160,7 @@ def help_and_version_go_to_standard_output():
 def bad_commands_and_options_are_named():
     for arguments, line in (
             ([], "COMMAND is missing; try ration --help"),
-            (["walk"], "walk: no such command; try ration --help"),
+            (["wander"], "wander: no such command; try ration --help"),
             (["--walk"], "--walk: no such option; try ration --help"),
             (["-x"], "-x: no such option; try ration --help"),
             (["--help=1"], "--help=1: takes no value; try ration --help"),
