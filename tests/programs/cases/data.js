@@ -1,0 +1,12 @@
+const m = new Map();
+for (let i = 0; i < 150000; i++) m.set('key' + i, { n: i, s: 'value ' + i, a: [i, i + 1] });
+let sum = 0;
+for (const [k, v] of m) sum = (sum * 31 + v.n + v.a[1] + v.s.length) % 1000000007;
+const b = Buffer.alloc(24 << 20);
+for (let i = 0; i < b.length; i += 64) b.writeUInt32LE(i, i);
+let t = 0;
+for (let i = 0; i < b.length; i += 64) t = (t + b.readUInt32LE(i)) % 1000000007;
+const sorted = [...m.keys()].sort();
+console.log(sum, t, sorted[12345], require('crypto').createHash('md5').update(b).digest('hex'));
+const { execFileSync } = require('child_process');
+console.log(execFileSync('echo', ['from', 'a', 'child']).toString().trim());
