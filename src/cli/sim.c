@@ -39,7 +39,7 @@ static const char help[] =
 
 static const char help_end[] =
 	"\n"
-	"  --seed N             of a pattern; 1 if not given\n"
+	"  --seed N             of a pattern, and of a policy that draws lots; 1 if not given\n"
 	"  --json               the result for programs\n"
 	"  --help               print this\n"
 	"\n"

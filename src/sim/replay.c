@@ -372,6 +372,7 @@ static int system_create(struct sim_replay *r)
 
 	cfg.machine = r->machine;
 	cfg.policy = r->cfg.policy;
+	cfg.policy_seed = r->cfg.seed;
 	cfg.swappiness = r->cfg.swappiness;
 	cfg.page_cluster = r->cfg.page_cluster;
 	cfg.window_start = 0;

@@ -33,6 +33,7 @@ struct sim_config {
 	struct swapdev_model_params swap;
 	uint32_t swappiness, page_cluster;
 	const struct policy_ops *policy;
+	uint64_t seed; /* of a policy that draws lots */
 	struct sim_costs costs;
 };
 

@@ -104,6 +104,7 @@ static void run_row(struct sweep *sweep, unsigned int index)
 	struct sim_source *source;
 
 	cfg.ram_bytes = row_ram(request, index);
+	cfg.seed = request->seed;
 	row->err = sim_source_open(request->source, request->seed, &source, &row->error);
 	if (!row->err) {
 		row->err = replay_source(&cfg, source, &part, row);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "policy/policy.h"
 #include "sim/pattern.h"
 #include "sim/replay.h"
 #include "sim/sweep.h"
@@ -21,7 +22,7 @@ static struct sim_config config(uint64_t ram_bytes, uint64_t swap_bytes)
 		.swap_bytes = swap_bytes,
 		.swap = *swapdev_model_preset("nvme"),
 		.swappiness = 60,
-		.policy = sim_policy("two-lists"),
+		.policy = policy_find("two-lists"),
 		.costs = SIM_COSTS_DEFAULT,
 	};
 }
@@ -111,6 +112,27 @@ static void a_cyclic_scan_of_more_than_fits_always_misses(void **state)
 	/* Each miss waits for the device: its latency, and the transfer. */
 	assert_true(result.wait_ns >= (uint64_t)4 * 4096 * 80000);
 	assert_true(result.time_ns > result.wait_ns + result.fault_ns);
+}
+
+/*
+ * Every policy gives each page of a set that fits one fault, and of one that does not at least
+ * one.
+ */
+static void every_policy_replays(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; policy_at(i); i++) {
+		struct sim_config cfg = config(8 * MIB, 64 * MIB);
+		struct sim_result fits, not ;
+
+		cfg.policy = policy_at(i);
+		cfg.seed = 1;
+		assert_int_equal(run_pattern(&cfg, "sequential,pages=1000,passes=3", &fits), 0);
+		assert_int_equal(fits.vmstat[MM_VMSTAT_pgfault], 1000);
+		assert_int_equal(run_pattern(&cfg, "zipf,pages=4096,accesses=40000", &not ), 0);
+		assert_true(not .vmstat[MM_VMSTAT_pgmajfault] > 100);
+		assert_true(not .resident_peak < 8 * MIB / PAGE_SIZE);
+	}
 }
 
 /* What was only read is written out once, and after that has its copy in swap. */
@@ -265,6 +287,7 @@ static void rows_of_a_sweep_are_runs_of_their_own(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_set_that_fits_faults_once_a_page),
 	cmocka_unit_test(a_cyclic_scan_of_more_than_fits_always_misses),
+	cmocka_unit_test(every_policy_replays),
 	cmocka_unit_test(clean_pages_are_written_once),
 	cmocka_unit_test(readahead_turns_major_faults_into_minor),
 	cmocka_unit_test(a_slower_device_takes_longer_for_the_same),
