@@ -303,9 +303,17 @@ static void with_dirty_bits_alone(void **state)
 	interleave(MACHINE_SETS_DIRTY, test_seed() + 20);
 }
 
+static void with_neighbours(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++)
+		interleave(MACHINE_FAULTS_COST, test_seed() + 30 + i);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(without_bits),
 	cmocka_unit_test(with_accessed_and_dirty_bits),
 	cmocka_unit_test(with_dirty_bits_alone),
+	cmocka_unit_test(with_neighbours),
 };
 TEST_MAIN(tests)
