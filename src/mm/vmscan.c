@@ -20,6 +20,12 @@
 /* A pass over everything that frees nothing is repeated so often before the last word. */
 #define LAST_ROUNDS 3
 
+/*
+ * With so many frames on their way whoever needs one waits for those: more writes would only
+ * queue up behind them, and throw out pages that need not go.
+ */
+#define IN_FLIGHT_ENOUGH (2 * POLICY_BATCH)
+
 struct reclaim {
 	struct mm_system *sys;
 	struct mm *locked; /* write-locked by the caller, who reclaims from it; or NULL */
@@ -367,9 +373,11 @@ enum reclaim_result reclaim_direct(struct mm_system *sys)
 	unsigned int gone = 0;
 	bool was_in_flight;
 
-	STAT(sys, allocstall, 1);
 	swap_complete(sys);
 	pcp_drain(sys);
+	if (!has_free_frames(sys) && sys->nr_reclaiming >= IN_FLIGHT_ENOUGH)
+		return RECLAIM_WAIT;
+	STAT(sys, allocstall, 1);
 	for (int priority = POLICY_PRIORITY_MAX; priority > -LAST_ROUNDS; priority--) {
 		if (has_free_frames(sys))
 			return RECLAIM_FREED;
