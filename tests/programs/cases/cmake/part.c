@@ -1,1 +1,4 @@
-int part(int x) { return x * 2; }
+int part(int x)
+{
+	return x * 2;
+}
