@@ -13,7 +13,8 @@ import cases
 
 BUILD = os.environ["RATION_BUILD"]
 PLACES = [r"bin/ration", r"lib.*/ration/libration-preload\.so",
-          r"share/man/man1/ration-run\.1", r"share/man/man1/ration\.1"]
+          r"share/man/man1/ration-run\.1", r"share/man/man1/ration-sim\.1",
+          r"share/man/man1/ration-walk\.1", r"share/man/man1/ration\.1"]
 
 
 class Install(unittest.TestCase):
