@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,9 +13,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
 import cases
 
 BUILD = os.environ["RATION_BUILD"]
-PLACES = [r"bin/ration", r"lib.*/ration/libration-preload\.so",
-          r"share/man/man1/ration-run\.1", r"share/man/man1/ration-sim\.1",
-          r"share/man/man1/ration-walk\.1", r"share/man/man1/ration\.1"]
+PLACES = [r"bin/ration", r"lib.*/ration/libration-preload\.so", r"share/man/man1/ration\.1",
+          r"share/man/man1/ration-run\.1"]
 
 
 class Install(unittest.TestCase):
@@ -29,9 +29,10 @@ class Install(unittest.TestCase):
     def test_everything_lies_where_it_should(self):
         found = sorted(str(path.relative_to(self.prefix))
                        for path in self.prefix.rglob("*") if path.is_file())
-        self.assertEqual(len(found), len(PLACES), found)
-        for path, place in zip(found, PLACES):
-            self.assertRegex(path, f"^{place}$")
+        for place in PLACES:
+            self.assertEqual(sum(bool(re.fullmatch(place, path)) for path in found), 1, place)
+        for path in found:
+            self.assertRegex(path, r"^(bin/ration$|lib.*/ration/|share/man/)")
 
     def test_the_launcher_finds_its_library(self):
         done = subprocess.run([self.prefix / "bin" / "ration", "run", "--ram", "16M", "echo", "ran"],
