@@ -67,6 +67,7 @@ struct swapdev;
 #define MM_ACCESS_READ	0x0
 #define MM_ACCESS_WRITE 0x1
 #define MM_ACCESS_EXEC	0x2
+#define MM_ACCESS_FETCH 0x4 /* with one of these: into a frame, but not mapped */
 
 enum mm_fault_result {
 	MM_FAULT_MINOR, /* mapped; no I/O was needed */
@@ -187,6 +188,8 @@ uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pag
 int mm_check(struct mm_system *sys);
 
 int mm_fork_prepare(struct mm *mm);
+void *mm_fork_frame(struct mm *mm, vaddr_t va);
+void mm_fork_frame_changed(struct mm *mm, vaddr_t va);
 void mm_fork_parent(struct mm *mm, bool did_fork);
 int mm_fork_child(struct mm *mm, uint64_t *vmstat);
 

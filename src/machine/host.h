@@ -55,6 +55,9 @@ void machine_host_destroy(struct machine *m);
 int machine_host_reattach(struct machine *m);
 int machine_host_window_restore(struct machine *m, vaddr_t start, vaddr_t end);
 
+int machine_host_lend(struct machine *m, vaddr_t va, const void *frame);
+int machine_host_take_back(struct machine *m, vaddr_t va, void *frame);
+
 int machine_host_fd(const struct machine *m);
 unsigned int machine_host_read_faults(struct machine *m, struct machine_host_fault *faults,
 				      unsigned int max);

@@ -50,6 +50,7 @@ struct fault {
 	bool is_write;
 	bool is_fresh; /* first touch: the content is to be zeroed */
 	bool is_ahead; /* first touch of a page that was read ahead */
+	bool is_fetch; /* MM_ACCESS_FETCH: the machine is not told */
 };
 
 static bool vma_allows(const struct vma *vma, unsigned int access)
@@ -222,7 +223,8 @@ static void collect_fresh(struct fault *f, struct translation *t)
 
 static void translation_collect(struct fault *f, struct translation *t)
 {
-	bool faults_cost = (f->sys->machine->ops->caps & MACHINE_FAULTS_COST) != 0;
+	bool faults_cost =
+		!f->is_fetch && (f->sys->machine->ops->caps & MACHINE_FAULTS_COST) != 0;
 
 	if (faults_cost && f->is_fresh)
 		collect_fresh(f, t);
@@ -253,7 +255,7 @@ static enum mm_fault_result fault_translate(struct fault *f, struct page *page)
 	struct mm_system *sys = f->sys;
 	struct translation t = {.nr = 0};
 	struct machine_batch batch = {.changes = t.changes};
-	int err;
+	int err = 0;
 
 	if (f->is_write)
 		anon_page_mark_dirty(sys, page);
@@ -263,12 +265,15 @@ static enum mm_fault_result fault_translate(struct fault *f, struct page *page)
 	if (f->is_fresh)
 		for (unsigned int i = 0; i < t.nr; i++)
 			memset(page_addr(sys, t.pages[i]), 0, PAGE_SIZE);
-	err = sys->machine->ops->apply(sys->machine, f->mm->space, &batch);
+	if (!f->is_fetch)
+		err = sys->machine->ops->apply(sys->machine, f->mm->space, &batch);
 	sys_lock(sys);
-	if (!err)
+	if (f->is_fetch)
+		batch.nr_done = 0; /* the frame is there, the entry stays IDLE */
+	else if (!err)
 		batch.nr_done = t.nr;
 	translation_finish(f, &t, batch.nr_done);
-	if (t.target < batch.nr_done)
+	if (f->is_fetch || t.target < batch.nr_done)
 		return MM_FAULT_MINOR;
 	if (err == -ENOMEM)
 		return MM_FAULT_OOM;
@@ -404,7 +409,8 @@ static enum mm_fault_result fault_locked(struct fault *f, unsigned int access)
  * mm_fault() - an access at addr found no translation, or one that forbids it.
  * @mm: the address space.
  * @addr: any byte of the page.
- * @access: MM_ACCESS_*.
+ * @access: MM_ACCESS_*. With MM_ACCESS_FETCH the page ends up in a frame, and the access goes
+ * on waiting: its content is there, nobody can change it.
  *
  * Counts pgfault once for each fault that ends MINOR or MAJOR, pgmajfault for the latter.
  *
@@ -421,6 +427,7 @@ enum mm_fault_result mm_fault(struct mm *mm, vaddr_t addr, unsigned int access)
 		.sys = sys,
 		.va = addr & PAGE_MASK,
 		.is_write = (access & MM_ACCESS_WRITE) != 0,
+		.is_fetch = (access & MM_ACCESS_FETCH) != 0,
 	};
 	enum mm_fault_result result;
 

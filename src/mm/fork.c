@@ -51,6 +51,35 @@ unlock:
 	return err;
 }
 
+/**
+ * mm_fork_frame() - where the content of a page lies, while the system is at rest.
+ *
+ * For a caller that must let a thread of the parent go on between mm_fork_prepare() and
+ * mm_fork_parent(), with a copy.
+ *
+ * Return: the frame's address; NULL if the page was never touched or is in swap.
+ * Context: mm_fork_prepare() has returned 0. Takes no lock: the process may fork at any moment,
+ * and the child must find the lock free; nothing changes meanwhile.
+ */
+void *mm_fork_frame(struct mm *mm, vaddr_t va)
+{
+	const pte_t *pte = pgtable_lookup(mm, va);
+
+	return pte && pte_is_resident(*pte) ? pfn_addr(mm->sys, pte_pfn(*pte)) : NULL;
+}
+
+/**
+ * mm_fork_frame_changed() - a frame that mm_fork_frame() gave has a new content, in the parent.
+ *
+ * Context: after the fork, before mm_fork_parent(). Takes sys->lock.
+ */
+void mm_fork_frame_changed(struct mm *mm, vaddr_t va)
+{
+	sys_lock(mm->sys);
+	anon_page_mark_dirty(mm->sys, page_of(mm->sys, pte_pfn(*pgtable_lookup(mm, va))));
+	sys_unlock(mm->sys);
+}
+
 static void thaw(struct mm *mm)
 {
 	struct mm_system *sys = mm->sys;

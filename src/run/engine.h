@@ -39,7 +39,11 @@ struct rt_engine {
 
 struct runtime;
 
+/* Return: true if the fault is dealt with. */
+typedef bool (*rt_fault_fn)(struct runtime *rt, const struct machine_host_fault *fault);
+
 int rt_engine_start(struct runtime *rt);
+void rt_engine_serve_frozen(struct runtime *rt, rt_fault_fn serve);
 void rt_engine_wake(void *arg);
 uint32_t rt_engine_seq(struct runtime *rt);
 void rt_engine_sleep(struct runtime *rt, uint32_t seq);

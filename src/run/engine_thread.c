@@ -203,6 +203,28 @@ static void handler_main(void *arg)
 }
 
 /**
+ * rt_engine_serve_frozen() - show each fault that waits to somebody else.
+ * @serve: those it does not deal with stay pending.
+ *
+ * Context: the service thread, with the gate closed.
+ */
+void rt_engine_serve_frozen(struct runtime *rt, rt_fault_fn serve)
+{
+	struct rt_engine *engine = &rt->engine;
+	struct machine_host_fault fault;
+	uint32_t nr = 0;
+
+	while (machine_host_read_faults(rt->machine, &fault, 1) > 0)
+		pending_put(rt, &fault, load(&engine->wake_seq));
+	mm_lock_acquire(&engine->lock);
+	for (uint32_t i = 0; i < engine->nr_pending; i++)
+		if (!serve(rt, &engine->pending[i].fault))
+			engine->pending[nr++] = engine->pending[i];
+	__atomic_store_n(&engine->nr_pending, nr, __ATOMIC_SEQ_CST);
+	mm_lock_release(&engine->lock);
+}
+
+/**
  * rt_engine_wake() - mm_config.wake: whoever was told RETRY or -EAGAIN may ask again.
  * @arg: the runtime.
  *
