@@ -27,7 +27,7 @@
  * to the instruction. In the parent it hands the signal on to the program's own action.
  *
  * 1. Between prepare and the handlers after, the calling thread blocks all signals but those of
- *    faults, and runs on a stack that is not managed (fork_stack.c).
+ *    faults, and runs on a stack that is not managed (fork_call.c).
  * 2. The state below belongs to the forking thread, which holds malloc's locks meanwhile; one
  *    thread forks at a time.
  * 3. A child that was not born frozen, or that has no entry, does not run: it says why and ends
@@ -38,15 +38,14 @@
 #include "run/fork.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
 
 #include "malloc/malloc.h"
+#include "run/bequest.h"
 #include "run/boot.h"
 #include "run/runtime.h"
 #include "run/service.h"
@@ -54,18 +53,15 @@
 #include "swapdev/file.h"
 
 #define SEGV_STACK_SIZE (64 * 1024)
-#define PATH_BYTES	64
 
 static struct {
-	uint32_t is_under_way;	     /* atomic: the forking thread is between its handlers */
-	const void *thread;	     /* its control block */
-	struct run_map map;	     /* holds the child's entry until the child does */
-	unsigned int slot;	     /* the child's entry */
-	int swap_fds[RUN_AREAS_MAX]; /* what it opens its areas from; -1: the launcher's */
-	int err;		     /* why there can be no child */
-	uint64_t signals;	     /* the mask to go back to */
-	bool was_threaded;	     /* the C library's locks are to be taken */
-	bool has_altstack;	     /* old_stack is to be put back */
+	uint32_t is_under_way; /* atomic: the forking thread is between its handlers */
+	const void *thread;    /* its control block */
+	struct rt_bequest bequest;
+	int err;	   /* why there can be no child */
+	uint64_t signals;  /* the mask to go back to */
+	bool was_threaded; /* the C library's locks are to be taken */
+	bool has_altstack; /* old_stack is to be put back */
 	stack_t old_stack;
 	struct sigaction old_segv;
 } fk;
@@ -100,14 +96,8 @@ static bool is_unborn(void)
 
 static int reopen_swapdev(struct runtime *rt, unsigned int i)
 {
-	char path[PATH_BYTES];
-	int err = -EBADF, fd;
+	int fd, err = rt_bequest_open_swap(rt, &fk.bequest, i, &fd);
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fk.swap_fds[i]);
-	if (fk.swap_fds[i] >= 0)
-		err = run_share_open_swap(path, &fd);
-	if (err)
-		err = run_share_open_area(&rt->map, i, &fd);
 	if (err)
 		return err;
 	rt->swap_fds[i] = fd;
@@ -123,30 +113,13 @@ static int reopen_swapdevs(struct runtime *rt)
 	return err;
 }
 
-/* The mapping of the share that the fork copied stays in use; only its descriptor is new. */
-static int adopt_entry(struct runtime *rt, const char *path)
-{
-	struct run_map map;
-	int err = run_share_attach(path, &map);
-
-	if (err)
-		return err;
-	err = run_share_adopt(&map, fk.slot);
-	if (err)
-		return err;
-	sys_call2(SYS_munmap, (long)map.share, (long)map.bytes);
-	rt->map.fd = map.fd;
-	rt->map.held = map.held;
-	rt->slot = fk.slot;
-	return 0;
-}
-
 static int attach_child(struct runtime *rt, const char *path, const char **ret_what)
 {
 	int err;
 
+	(void)path;
 	*ret_what = "the child of a fork cannot join the run";
-	err = adopt_entry(rt, path);
+	err = rt_bequest_adopt(rt, &fk.bequest);
 	if (err)
 		return err;
 	*ret_what = "the child of a fork cannot set up memory (userfaultfd)";
@@ -177,29 +150,15 @@ static void forget_parent(struct runtime *rt)
 	rt->is_frozen = false;
 }
 
-/* In parent and child: what was opened for the child to inherit. */
-static void close_inheritance(const struct runtime *rt)
-{
-	if (!fk.map.share)
-		return;
-	for (unsigned int i = 0; i < rt->nr_swapdevs; i++)
-		if (fk.swap_fds[i] >= 0)
-			sys_call2(SYS_close, fk.swap_fds[i], 0);
-	run_share_detach(&fk.map);
-}
-
 static void child_set_up(struct runtime *rt)
 {
-	char path[PATH_BYTES];
-
 	if (fk.err)
 		rt_fatal("this process could not fork", fk.err);
 	if (!rt->is_frozen)
 		rt_fatal("this process was born of a fork that took too long", -ETIMEDOUT);
 	forget_parent(rt);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fk.map.fd);
-	rt_boot(attach_child, path);
-	close_inheritance(rt);
+	rt_boot(attach_child, NULL);
+	rt_bequest_close(&fk.bequest);
 }
 
 void rt_fork_child_on_demand(void)
@@ -277,47 +236,17 @@ static uint64_t block_signals(void)
 	return old;
 }
 
-/* A descriptor of the service thread's, as a path: the launcher may be gone, or out of reach.
- */
-static void service_fd_path(const struct runtime *rt, int fd, char *ret_path)
-{
-	snprintf(ret_path, PATH_BYTES, "/proc/self/task/%u/fd/%d", rt->service_tid, fd);
-}
-
-/*
- * What the child inherits: descriptors in the program's table, for the time of the fork. Its
- * entry lives as long as the first of them is open.
- */
-static int claim_entry(struct runtime *rt)
-{
-	char path[PATH_BYTES];
-	int err;
-
-	service_fd_path(rt, rt->map.fd, path);
-	err = run_share_attach(path, &fk.map);
-	if (err)
-		return err;
-	err = run_share_claim(&fk.map, &fk.slot);
-	if (err) {
-		run_share_detach(&fk.map);
-		return err;
-	}
-	for (unsigned int i = 0; i < rt->nr_swapdevs; i++) {
-		service_fd_path(rt, rt->swap_fds[i], path);
-		fk.swap_fds[i] = (int)sys_call3(SYS_open, (long)path, O_RDWR | O_CLOEXEC, 0);
-	}
-	return 0;
-}
-
 static int freeze(struct runtime *rt)
 {
 	struct rt_request request = {.op = RT_OP_FORK_FREEZE};
-	int err = claim_entry(rt);
+	int err = 0;
 
+	if (!rt_fork_take_bequest(&fk.bequest))
+		err = rt_bequest_make(rt, &fk.bequest);
 	if (err)
 		return err;
 	request.args[0] = (uint64_t)sys_call2(SYS_gettid, 0, 0);
-	request.args[1] = fk.slot;
+	request.args[1] = fk.bequest.slot;
 	return (int)rt_service_call(&request);
 }
 
@@ -352,7 +281,7 @@ static void fork_parent(void)
 	if (was_threaded)
 		segv_give_back();
 	rt_service_call(&(struct rt_request){.op = RT_OP_FORK_THAW});
-	close_inheritance(&rt_runtime);
+	rt_bequest_close(&fk.bequest);
 	malloc_fork_parent();
 	if (was_threaded)
 		_IO_list_unlock();

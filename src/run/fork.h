@@ -8,10 +8,12 @@
 
 #include "ration/types.h"
 
+struct rt_bequest;
 struct runtime;
 
 int rt_fork_init(void);
 void rt_fork_child_on_demand(void);
+bool rt_fork_take_bequest(struct rt_bequest *ret_bequest);
 
 long rt_fork_freeze(struct runtime *rt, const uint64_t *args);
 long rt_fork_thaw(struct runtime *rt, const uint64_t *args);
