@@ -148,6 +148,7 @@ static void forget_parent(struct runtime *rt)
 	rt->engine.nr_sleepers = 0;
 	rt->kswapd_is_asleep = 0;
 	rt->is_frozen = false;
+	rt->has_said_bus = false;
 }
 
 static void child_set_up(struct runtime *rt)

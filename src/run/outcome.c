@@ -88,7 +88,7 @@ static void refuse_bus(struct runtime *rt, const struct machine_host_fault *faul
 {
 	unsigned int times = count_repeat(&rt->engine, fault);
 
-	if (times == 1)
+	if (!__atomic_exchange_n(&rt->has_said_bus, true, __ATOMIC_RELAXED))
 		rt_say(rt, "swap could not be read: SIGBUS to process %ld at %#lx", own_pid(),
 		       fault->va);
 	if (machine_host_poison(rt->machine, fault->va) == 0)

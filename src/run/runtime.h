@@ -40,6 +40,7 @@ struct runtime {
 	struct rt_gate gate;
 	struct rt_engine engine;
 	uint32_t service_tid;
+	bool has_said_bus;	   /* (a) one line a process is enough */
 	bool is_frozen;		   /* a fork is under way; written by the service thread */
 	uint32_t kswapd_seq;	   /* (a) times it was woken */
 	uint32_t kswapd_is_asleep; /* (a) */

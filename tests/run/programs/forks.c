@@ -118,7 +118,8 @@ int main(int argc, char **argv)
 	pthread_t thread;
 
 	nr_pages = (mib << 20) / PAGE;
-	data = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	data = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0);
 	tags = calloc(nr_pages, sizeof(*tags));
 	for (size_t page = 0; page < nr_pages; page++)
 		write_page(page, page);

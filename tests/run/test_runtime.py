@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""Programs under `ration run` say what they say without it, byte for byte.
+
+    test_runtime.py RATION PRELOAD PROGRAMS...
+
+RATION is the command, PRELOAD the runtime, PROGRAMS the test programs of tests/run/programs.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+
+import cases  # noqa: E402
+
+RATION, PRELOAD, *PROGRAMS = [os.path.abspath(path) for path in sys.argv[1:]]
+PROGRAM = {os.path.basename(path).removeprefix("run_"): path for path in PROGRAMS}
+PATIENCE = 120.0  # seconds that anything may take on a busy machine
+PYTHON = os.path.realpath(sys.executable)
+MIB = 1 << 20
+
+
+def environment(switches=""):
+    env = {key: old for key, old in os.environ.items()
+           if key not in ("LD_PRELOAD", "RATION_TEST", "RATION_RUN")}
+    env.update(RATION_PRELOAD=PRELOAD, LC_ALL="C")
+    if switches:
+        env["RATION_TEST"] = switches
+    return env
+
+
+def plain(*program, **options):
+    return subprocess.run(program, env=environment(), capture_output=True, timeout=PATIENCE,
+                          check=False, stdin=subprocess.DEVNULL, **options)
+
+
+class Runtime(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="ration-test-")
+        self.addCleanup(folder.cleanup)
+        self.tmp = pathlib.Path(folder.name)
+        probe = self.run_managed("true", ram="16M", swap="")
+        if probe.returncode and b"userfaultfd" in probe.stderr:
+            self.skipTest("needs userfaultfd")
+
+    def run_managed(self, *program, ram="64M", swap="256M", switches="", options=(), **more):
+        area = ["--swap", f"{self.tmp}/swap:{swap}"] if swap else []
+        return subprocess.run([RATION, "run", "--ram", ram, *area, *options, "--", *program],
+                              env=environment(switches), capture_output=True, timeout=PATIENCE,
+                              check=False, stdin=subprocess.DEVNULL, **more)
+
+    def check_same(self, *program, **options):
+        """The same output and status as without; nothing on standard error that was not there."""
+        want, got = plain(*program), self.run_managed(*program, **options)
+        self.assertEqual((got.stdout, got.returncode, got.stderr),
+                         (want.stdout, want.returncode, want.stderr))
+        return got
+
+    def stats(self, *program, **options):
+        got = self.run_managed(*program, options=["--stats=json"], **options)
+        self.assertEqual(got.returncode, 0, got)
+        return got.stdout, json.loads(got.stderr.splitlines()[-1])
+
+    # --- calls and memory -----------------------------------------------------------------
+
+    def test_calls_answer_as_the_kernel_does(self):
+        for switches in ("", "no-move"):
+            with self.subTest(switches=switches):
+                self.check_same(PROGRAM["calls"], ram="16M", switches=switches)
+
+    def test_what_does_not_fit_comes_back(self):
+        for ram, switches in (("24M", ""), ("12M", ""), ("6M", ""), ("12M", "no-move"),
+                              ("12M", "no-uring"), ("12M", "no-direct")):
+            with self.subTest(ram=ram, switches=switches):
+                self.check_same(PROGRAM["memory"], "24", "1", ram=ram, switches=switches)
+
+    def test_threads_share_it(self):
+        for ram, switches in (("16M", ""), ("8M", ""), ("8M", "no-move,no-uring")):
+            with self.subTest(ram=ram, switches=switches):
+                self.check_same(PROGRAM["memory"], "24", "8", ram=ram, switches=switches)
+
+    def test_it_did_swap_and_kept_its_budget(self):
+        want = plain(PROGRAM["memory"], "32", "2").stdout
+        idle = self.stats("true", ram="16M")[1]
+        stdout, stats = self.stats(PROGRAM["memory"], "32", "2", ram="16M")
+        self.assertEqual(stdout, want)
+        self.assertGreater(stats["vmstat"]["pswpout"], 1000)
+        self.assertGreater(stats["vmstat"]["pswpin"], 1000)
+        self.assertGreater(stats["vmstat"]["pgmajfault"], 100)
+        budget = 16 * MIB * 1.05 + idle["rss_peak_bytes"]
+        self.assertLess(stats["rss_peak_bytes"], budget)
+
+    def test_signals_interrupt_nothing(self):
+        self.check_same(PROGRAM["storm"], "1", ram="16M")
+
+    # --- processes ------------------------------------------------------------------------
+
+    def test_a_fork_keeps_every_byte(self):
+        for ram, switches in (("32M", ""), ("6M", ""), ("6M", "no-move"), ("6M", "no-uring")):
+            with self.subTest(ram=ram, switches=switches):
+                self.check_same(PROGRAM["forks"], "12", "1", ram=ram, switches=switches)
+
+    def test_a_fork_among_threads_keeps_every_byte(self):
+        for ram in ("64M", "8M"):
+            with self.subTest(ram=ram):
+                self.check_same(PROGRAM["forks"], "12", "2", "3", ram=ram)
+
+    def test_a_fork_on_managed_memory(self):
+        self.check_same(PROGRAM["stacks"], ram="16M")
+
+    def test_the_65th_process_is_refused(self):
+        got = self.run_managed(PROGRAM["crowd"], "100", ram="8M", swap="")
+        self.assertEqual((got.stdout, got.returncode), (b"63 and then EAGAIN\n", 0), got)
+
+    def test_children_of_all_kinds(self):
+        script = self.tmp / "script"
+        script.write_text("""
+            set -e
+            for i in 1 2 3; do echo $(echo $i | sed s/1/one/); done
+            seq 1 30000 | sort -r | sort -n | cksum
+            (exec sh -c 'exec echo exec')
+            sh -c 'exit 3' || echo $?
+            sh -c 'kill -9 $$' || echo $?
+            x=$(sh -c 'sleep 0.1 >&- 2>&- & echo out'); echo $x
+        """, encoding="ascii")
+        self.check_same("sh", str(script), ram="16M")
+
+    def test_python_and_its_children(self):
+        self.check_same(PYTHON, "-c", """
+import os, subprocess, sys, multiprocessing, threading
+data = bytearray(range(256)) * 4096 * 8
+print(subprocess.check_output(["echo", "sub"]))
+print(os.popen("echo pop").read(), os.system("exit 3"))
+thread = threading.Thread(target=lambda: threading.Event().wait(2), daemon=True)
+thread.start()
+if os.fork() == 0:
+    print(sum(data), flush=True)
+    os._exit(5)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(pool.map(len, [data, b"x" * 1000000]))
+read, write = os.pipe()
+os.close(write)
+print(os.read(read, 1))
+""", ram="32M")
+
+    def test_a_daemon_goes_on_after_the_launcher(self):
+        note = self.tmp / "note"
+        got = self.run_managed(PYTHON, "-c", f"""
+import os, sys, time
+data = bytearray(range(256)) * 4096 * 24
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.closerange(0, 1000)
+launcher = os.environ["RATION_RUN"]
+while os.path.exists(launcher):
+    time.sleep(0.01)
+ok = data == bytearray(range(256)) * 4096 * 24
+if os.fork() == 0:
+    ok = ok and data == bytearray(range(256)) * 4096 * 24
+    os._exit(0 if ok else 1)
+status = os.wait()[1]
+status += os.system("exit 3") >> 8
+with open("{note}.new", "w") as file:
+    file.write(f"{{ok}} {{status}}")
+os.rename("{note}.new", "{note}")
+""", ram="16M")
+        self.assertEqual((got.returncode, got.stderr), (0, b""))
+        for _ in range(6000):
+            if note.exists():
+                break
+            subprocess.run(["sleep", "0.01"], check=True)
+        self.assertEqual(note.read_text(encoding="ascii"), "True 3")
+
+    def test_a_small_address_space(self):
+        script = "ulimit -v 4000000; exec $0 16 2"
+        self.check_same("sh", "-c", script, PROGRAM["memory"], ram="8M")
+
+    # --- the end of memory ----------------------------------------------------------------
+
+    def test_out_of_memory_is_a_kill_and_a_line(self):
+        for swap, advice in (("", "no swap; killed; raise --ram or add --swap\n"),
+                             ("8M", " MiB of swap; killed; raise --ram or --swap\n")):
+            with self.subTest(swap=swap):
+                got = self.run_managed(PROGRAM["memory"], "64", "1", ram="16M", swap=swap)
+                self.assertEqual(got.returncode, -signal.SIGKILL, got)
+                self.assertRegex(got.stderr.decode(), "^ration: out of memory: process [0-9]+ "
+                                 "has touched [0-9]+ MiB, has 16 MiB of RAM and ")
+                self.assertTrue(got.stderr.decode().endswith(advice), got.stderr)
+
+    def test_out_of_memory_of_one_is_not_the_others(self):
+        got = self.run_managed("sh", "-c", '"$0" 64 1; echo $?', PROGRAM["memory"], ram="16M",
+                               swap="")
+        self.assertEqual((got.stdout, got.returncode), (b"137\n", 0), got)
+        self.assertIn(b"ration: out of memory: process ", got.stderr)
+
+    def test_swap_that_cannot_be_read_is_a_bus_error(self):
+        got = self.run_managed(PROGRAM["lost"], f"{self.tmp}/swap", ram="8M")
+        self.assertEqual((got.stdout, got.returncode), (b"SIGBUS, then the rest\n", 0), got)
+        self.assertRegex(got.stderr.decode(), "^ration: swap could not be read: SIGBUS to ")
+
+    # --- other people's programs ----------------------------------------------------------
+
+    def need(self, name):
+        path = shutil.which(name)
+        if not path:
+            self.skipTest(f"needs {name}")
+        return path
+
+    def test_sqlite(self):
+        self.check_same(self.need("sqlite3"), ":memory:", """
+create table t(a, b);
+with recursive c(x) as (select 1 union all select x + 1 from c where x < 60000)
+insert into t select x, (x * 7919) % 60000 from c;
+create index i on t(b);
+select count(*), sum(a), sum(b), max(a) from t where b > 1000;
+""", ram="8M")
+
+    def test_a_compiler(self):
+        source = self.tmp / "hello.c"
+        source.write_text('#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n',
+                          encoding="ascii")
+        script = f'"$0" -O2 -o {self.tmp}/hello {source} && {self.tmp}/hello'
+        self.check_same("sh", "-c", script, self.need("cc"), ram="24M")
+
+    def test_sort(self):
+        script = f"seq 1 200000 | {self.need('sort')} -r -S 64M | {self.need('sort')} -n | cksum"
+        self.check_same("sh", "-c", script, ram="12M")
+
+
+if __name__ == "__main__":
+    cases.main()
