@@ -114,6 +114,7 @@ long rt_fork_freeze(struct runtime *rt, const uint64_t *args)
 	fz.child_slot = (unsigned int)args[1];
 	fz.since_ns = rt_now_ns();
 	fz.is_wanted = false;
+	fz.nr_lent = 0; /* in a child what the parent had lent was copied, too */
 	run_share_fork(&rt->map, rt->slot, fz.child_slot);
 	__atomic_store_n(&rt->is_frozen, true, __ATOMIC_SEQ_CST);
 	return 0;

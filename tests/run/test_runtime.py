@@ -140,10 +140,11 @@ print(subprocess.check_output(["echo", "sub"]))
 print(os.popen("echo pop").read(), os.system("exit 3"))
 thread = threading.Thread(target=lambda: threading.Event().wait(2), daemon=True)
 thread.start()
-if os.fork() == 0:
+child = os.fork()
+if child == 0:
     print(sum(data), flush=True)
     os._exit(5)
-print(os.waitstatus_to_exitcode(os.wait()[1]))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 with multiprocessing.get_context("fork").Pool(2) as pool:
     print(pool.map(len, [data, b"x" * 1000000]))
 read, write = os.pipe()
