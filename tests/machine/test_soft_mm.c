@@ -140,7 +140,10 @@ static void what_does_not_fit_comes_from_swap(void **state)
 	guest_destroy(&g);
 }
 
-/* Two threads, each on pages of its own, on one manager that swaps. */
+/*
+ * Two threads, each on pages of its own, on one manager. Each alone has more than the RAM, so
+ * that there is swapping however the threads are scheduled.
+ */
 struct program {
 	struct guest *g;
 	vaddr_t va;
@@ -149,7 +152,7 @@ struct program {
 	pthread_t thread;
 };
 
-#define PROGRAM_PAGES 700
+#define PROGRAM_PAGES (NR_FRAMES + 100)
 
 static void *program_run(void *arg)
 {
