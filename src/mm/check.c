@@ -99,6 +99,7 @@ static int check_all(struct mm_system *sys)
 
 	CHECK(zone_check(sys) == 0);
 	CHECK(slab_check(sys) == 0);
+	CHECK(sysctl_check(sys) == 0);
 	CHECK(swap_check(sys) == 0);
 	CHECK(sys->policy_ops->check(sys->policy) == 0);
 	for (pfn_t pfn = 0; pfn < sys->nr_frames; pfn++)

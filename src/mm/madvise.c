@@ -66,7 +66,7 @@ static int advise_flags(struct mm *mm, struct vma **vma, struct mm_range range,
 
 	if ((*vma)->flags == flags)
 		return 0;
-	if (mm->nr_vmas + nr_cuts > VMA_COUNT_MAX)
+	if (mm->nr_vmas + nr_cuts > mm_vmas_max(mm))
 		return -EAGAIN; /* Linux's answer to all lack of memory here */
 	err = mm_reserve(mm, &reserve, nr_cuts);
 	if (err)

@@ -195,7 +195,7 @@ int mm_unmap_range(struct mm *mm, vaddr_t start, vaddr_t end)
 		return 0;
 	vma = vma_find(mm, range.start);
 	if (vma && vma->start < range.start && vma->end > range.end &&
-	    mm->nr_vmas >= VMA_COUNT_MAX)
+	    mm->nr_vmas >= mm_vmas_max(mm))
 		return -ENOMEM;
 	err = mm_reserve(mm, &reserve, mm_nr_cuts(mm, range));
 	if (err)
@@ -309,7 +309,7 @@ static int map_locked(struct mm *mm, struct map_request *req)
 	int type = req->flags & MM_MAP_TYPE;
 	int err;
 
-	if (mm->nr_vmas > VMA_COUNT_MAX)
+	if (mm->nr_vmas > mm_vmas_max(mm))
 		return -ENOMEM;
 	err = map_place(mm, req);
 	if (err)
@@ -390,7 +390,7 @@ static int brk_grow(struct mm *mm, vaddr_t start, vaddr_t end)
 
 	/* A page stays free above the heap (Linux: find_vma_prev() in brk()). */
 	if (!mm_range_in_window(mm, start, req.len) ||
-	    (next && next->start < end + PAGE_SIZE) || mm->nr_vmas > VMA_COUNT_MAX)
+	    (next && next->start < end + PAGE_SIZE) || mm->nr_vmas > mm_vmas_max(mm))
 		return -ENOMEM;
 	err = mm_reserve(mm, &reserve, 1);
 	if (err)

@@ -94,7 +94,7 @@ static int protect_locked(struct mm *mm, struct mm_range range, uint32_t prot)
 	if (!vma_find(mm, range.start))
 		return -ENOMEM;
 	nr_cuts = mm_nr_cuts(mm, range);
-	if (mm->nr_vmas + nr_cuts > VMA_COUNT_MAX)
+	if (mm->nr_vmas + nr_cuts > mm_vmas_max(mm))
 		return -ENOMEM;
 	err = mm_reserve(mm, &reserve, nr_cuts);
 	if (err)

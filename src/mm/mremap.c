@@ -234,7 +234,7 @@ static int remap_move(const struct remap *r)
 	struct mm *mm = r->mm;
 	int err;
 
-	if (mm->nr_vmas >= VMA_COUNT_MAX - MREMAP_COUNT_SPARE)
+	if (mm->nr_vmas + MREMAP_COUNT_SPARE >= mm_vmas_max(mm))
 		return -ENOMEM;
 	if (!mm_range_in_window(mm, r->new_addr, r->new_len))
 		return -ENOMEM;
@@ -335,7 +335,8 @@ static int remap_locked(struct remap *r)
 	struct vma *vma;
 
 	/* Linux: four areas stay free even if both ranges are cut in two. */
-	if (remap_has_new_addr(r) && r->mm->nr_vmas + 2 >= VMA_COUNT_MAX - MREMAP_COUNT_SPARE)
+	if (remap_has_new_addr(r) &&
+	    r->mm->nr_vmas + 2 + MREMAP_COUNT_SPARE >= mm_vmas_max(r->mm))
 		return -ENOMEM;
 	vma = first_area(r);
 	if (!vma)

@@ -14,7 +14,7 @@
 static unsigned int readahead_window(struct mm_system *sys, uint64_t slot)
 {
 	struct swap_readahead *ra = &sys->readahead;
-	unsigned int max = 1u << sys->cfg.page_cluster;
+	unsigned int max = (unsigned int)min_u64(1ull << sys->cfg.page_cluster, SWAP_IO_MAX);
 	unsigned int pages = ra->hits + 2, roundup = 4;
 
 	if (max <= 1)

@@ -69,6 +69,7 @@ static void system_init_fields(struct mm_system *sys, const struct mm_config *cf
 	sys->cfg = *cfg;
 	if (sys->cfg.nr_cpus == 0)
 		sys->cfg.nr_cpus = 1;
+	sysctl_init(sys);
 	sys->machine = cfg->machine;
 	sys->nr_frames = cfg->machine->nr_frames;
 	sys->vmstat = cfg->vmstat ? cfg->vmstat : sys->vmstat_own;
@@ -134,7 +135,9 @@ int mm_system_create(const struct mm_config *cfg, struct mm_system **ret_sys)
 	sys_lock(sys);
 	zone_free_boot(sys, first, sys->nr_frames);
 	STAT(sys, nr_reserved, first);
-	zones_set_watermarks(sys, cfg->min_free_kbytes, cfg->watermark_scale_factor);
+	if (cfg->min_free_kbytes == 0)
+		sys->cfg.min_free_kbytes = zones_default_min_free_kbytes(sys);
+	zones_set_watermarks(sys, sys->cfg.min_free_kbytes, cfg->watermark_scale_factor);
 	zone_set_pcps(sys, &sys->zones[0], cfg->machine->ram + layout.pcps);
 	err = system_init_caches(sys);
 	sys_unlock(sys);

@@ -22,6 +22,7 @@
 #include "mm/pgtable.h"
 #include "mm/policy.h"
 #include "mm/swap.h"
+#include "mm/sysctl.h"
 #include "mm/zone.h"
 #include "ration/mm.h"
 
@@ -59,7 +60,8 @@ struct mm {
 
 struct mm_system {
 	struct mm_lock lock;
-	struct mm_config cfg; /* (c) */
+	struct mm_config cfg;	 /* (c), but for what mm_sysctl_set() changes */
+	struct mm_tunables tune; /* as the former: values of mm_sysctl_set() */
 	struct machine *machine;
 	struct page *mem_map;
 	pfn_t nr_frames;
@@ -95,6 +97,12 @@ struct mm_system {
 	uint64_t *vmstat;
 	uint64_t vmstat_own[NR_MM_VMSTAT];
 };
+
+/* vm.max_map_count. Context: sys->lock held. */
+static inline uint64_t mm_vmas_max(const struct mm *mm)
+{
+	return (uint64_t)mm->sys->tune.max_map_count;
+}
 
 static inline struct page *page_of(const struct mm_system *sys, pfn_t pfn)
 {

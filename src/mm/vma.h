@@ -28,7 +28,7 @@ enum vma_flags {
 
 #define VMA_PROT (VMA_READ | VMA_WRITE | VMA_EXEC) /* the values of MM_PROT_* */
 
-#define VMA_COUNT_MAX 65530 /* Linux's vm.max_map_count */
+#define VMA_COUNT_MAX 65530 /* vm.max_map_count, unless somebody sets it */
 
 struct vma {
 	struct rb_node node;

@@ -206,25 +206,31 @@ static void zone_set_reserve(struct zone *zone, uint64_t higher)
 }
 
 /**
- * zones_set_watermarks() - watermarks, reserves and per-CPU list sizes of all zones.
- * @min_free_kbytes: what min is in all zones together; 0: zone_default_min_free_kbytes().
- * Larger than what is managed, it leaves nothing for programs.
+ * zones_default_min_free_kbytes() - vm.min_free_kbytes for the memory that the zones manage.
+ */
+uint64_t zones_default_min_free_kbytes(const struct mm_system *sys)
+{
+	return zone_default_min_free_kbytes(managed_pages(sys) * KBYTES_PER_PAGE);
+}
+
+/**
+ * zones_setup_watermarks() - watermarks, reserves and per-CPU list sizes of all zones.
+ * @min_free_kbytes: what min is in all zones together. Larger than what is managed, it leaves
+ * nothing for programs.
  * @watermark_scale_factor: the least gap between two marks, in 1/10000 of the zone.
  *
  * Linux's __setup_per_zone_wmarks() and setup_per_zone_lowmem_reserve().
  *
  * Context: mm_system.lock held, or boot.
  */
-void zones_set_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
-			  uint32_t watermark_scale_factor)
+void zones_setup_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
+			    uint32_t watermark_scale_factor)
 {
 	uint64_t all = managed_pages(sys);
 	uint64_t higher = 0;
 
 	if (all == 0)
 		return;
-	if (min_free_kbytes == 0)
-		min_free_kbytes = zone_default_min_free_kbytes(all * KBYTES_PER_PAGE);
 	min_free_kbytes = min_u64(min_free_kbytes, all * KBYTES_PER_PAGE);
 	pcp_drain(sys);
 	for (unsigned int i = sys->nr_zones; i-- > 0;) {
@@ -236,6 +242,20 @@ void zones_set_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
 		higher += zone->managed;
 		zone_size_pcps(sys, zone);
 	}
+}
+
+/**
+ * zones_set_watermarks() - as zones_setup_watermarks(), where 0 asks for the default.
+ * @min_free_kbytes: 0: zone_default_min_free_kbytes().
+ *
+ * Context: mm_system.lock held, or boot.
+ */
+void zones_set_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
+			  uint32_t watermark_scale_factor)
+{
+	if (min_free_kbytes == 0)
+		min_free_kbytes = zones_default_min_free_kbytes(sys);
+	zones_setup_watermarks(sys, min_free_kbytes, watermark_scale_factor);
 }
 
 /**

@@ -52,6 +52,9 @@ int zone_init(struct mm_system *sys, struct zone *zone, const char *name, pfn_t 
 void zone_free_boot(struct mm_system *sys, pfn_t start, pfn_t end);
 void zones_set_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
 			  uint32_t watermark_scale_factor);
+void zones_setup_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
+			    uint32_t watermark_scale_factor);
+uint64_t zones_default_min_free_kbytes(const struct mm_system *sys);
 uint64_t zone_pcps_bytes(const struct mm_system *sys);
 void zone_set_pcps(struct mm_system *sys, struct zone *zone, void *memory);
 uint64_t zone_default_min_free_kbytes(uint64_t lowmem_kbytes);

@@ -243,11 +243,12 @@ static int region_create(struct sim_replay *r, const struct trace_access *access
 	if (err)
 		return err;
 	region.mm = r->mms[access->pid];
-	if (region.mm->nr_vmas >= VMA_COUNT_MAX)
-		return sim_fail(
-			error, -E2BIG,
-			"access %" PRIu64 ": process %u has areas in more than %u places",
-			r->nr_accesses, (unsigned int)access->pid, (unsigned int)VMA_COUNT_MAX);
+	if (region.mm->nr_vmas >= mm_vmas_max(region.mm))
+		return sim_fail(error, -E2BIG,
+				"access %" PRIu64
+				": process %u has areas in more than %u places",
+				r->nr_accesses, (unsigned int)access->pid,
+				(unsigned int)mm_vmas_max(region.mm));
 	err = region_map(r, region.mm, align_down(access->va, REGION_BYTES));
 	find_next_event(r);
 	if (err)

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tunables by name.
+ *
+ * One const table has a row for each: Linux's name, range and default, and the field of struct
+ * mm_system that holds its value. The code that is tuned reads the field; nothing looks a name
+ * up on its way. What else has to happen when a value changes is the row's changed(), which
+ * runs after the value is stored and cannot fail: watermarks are computed anew, say.
+ *
+ * To add a tunable: a field in struct mm_tunables, a row here, a line in docs/tuning.md. Where
+ * Linux's range ends at the largest value of its type, so does the row's.
+ *
+ * 1. Each value is in the range of its row.
+ */
+#include "mm/sysctl.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "mm/reclaim.h"
+#include "mm/vma.h"
+
+struct sysctl_row {
+	struct mm_sysctl_info info;
+	uint32_t offset;			/* of the field in struct mm_system */
+	uint32_t size;				/* of the field: 4 or 8 bytes */
+	void (*changed)(struct mm_system *sys); /* NULL: the value is all there is */
+};
+
+#define FIELD(name)                                 \
+	.offset = offsetof(struct mm_system, name), \
+	.size = sizeof(((struct mm_system *)NULL)->name)
+
+static void watermarks_changed(struct mm_system *sys)
+{
+	zones_setup_watermarks(sys, sys->cfg.min_free_kbytes, sys->cfg.watermark_scale_factor);
+	kswapd_wake_if_low(sys);
+}
+
+static const struct sysctl_row sysctl_rows[] = {
+	{{"vm.max_map_count", 0, INT_MAX, VMA_COUNT_MAX}, FIELD(tune.max_map_count)},
+	{{"vm.min_free_kbytes", 0, INT_MAX, MM_SYSCTL_COMPUTED},
+	 FIELD(cfg.min_free_kbytes),
+	 watermarks_changed},
+	{{"vm.page-cluster", 0, 31, 3}, FIELD(cfg.page_cluster)},
+	{{"vm.swappiness", 0, 200, 60}, FIELD(cfg.swappiness)},
+	{{"vm.watermark_scale_factor", 1, 3000, 10},
+	 FIELD(cfg.watermark_scale_factor),
+	 watermarks_changed},
+};
+
+#define NR_ROWS (sizeof(sysctl_rows) / sizeof(sysctl_rows[0]))
+
+static const struct sysctl_row *row_find(const char *name)
+{
+	for (size_t i = 0; i < NR_ROWS; i++)
+		if (strcmp(sysctl_rows[i].info.name, name) == 0)
+			return &sysctl_rows[i];
+	return NULL;
+}
+
+static int64_t row_load(const struct mm_system *sys, const struct sysctl_row *row)
+{
+	const char *field = (const char *)sys + row->offset;
+	int64_t wide = 0;
+	int32_t narrow;
+
+	if (row->size == sizeof(wide)) {
+		memcpy(&wide, field, sizeof(wide));
+		return wide;
+	}
+	memcpy(&narrow, field, sizeof(narrow));
+	return narrow;
+}
+
+static void row_store(struct mm_system *sys, const struct sysctl_row *row, int64_t value)
+{
+	char *field = (char *)sys + row->offset;
+	int32_t narrow = (int32_t)value;
+
+	if (row->size == sizeof(value))
+		memcpy(field, &value, sizeof(value));
+	else
+		memcpy(field, &narrow, sizeof(narrow));
+}
+
+static bool row_allows(const struct sysctl_row *row, int64_t value)
+{
+	return value >= row->info.min && value <= row->info.max;
+}
+
+/**
+ * mm_sysctl_get() - the value of a tunable.
+ * @name: as Linux's: "vm.swappiness".
+ *
+ * Return: 0, or -ENOENT: there is no such tunable.
+ * Context: takes sys->lock.
+ */
+int mm_sysctl_get(struct mm_system *sys, const char *name, int64_t *ret_value)
+{
+	const struct sysctl_row *row = row_find(name);
+
+	if (!row)
+		return -ENOENT;
+	sys_lock(sys);
+	*ret_value = row_load(sys, row);
+	sys_unlock(sys);
+	return 0;
+}
+
+/**
+ * mm_sysctl_set() - change a tunable; it counts from now on.
+ * @name: as Linux's.
+ * @value: in the unit that the name says.
+ *
+ * Return: 0; -ENOENT: there is no such tunable; -EINVAL: out of its range. An error changes
+ * nothing.
+ * Context: takes sys->lock.
+ */
+int mm_sysctl_set(struct mm_system *sys, const char *name, int64_t value)
+{
+	const struct sysctl_row *row = row_find(name);
+
+	if (!row)
+		return -ENOENT;
+	if (!row_allows(row, value))
+		return -EINVAL;
+	sys_lock(sys);
+	row_store(sys, row, value);
+	if (row->changed)
+		row->changed(sys);
+	sys_unlock(sys);
+	return 0;
+}
+
+/**
+ * mm_sysctl_info() - name, range and default of a tunable, to list them.
+ * @index: 0, 1, 2 … in the order of names.
+ *
+ * Return: 0, or -ENOENT past the last.
+ * Context: any.
+ */
+int mm_sysctl_info(unsigned int index, struct mm_sysctl_info *ret_info)
+{
+	if (index >= NR_ROWS)
+		return -ENOENT;
+	*ret_info = sysctl_rows[index].info;
+	return 0;
+}
+
+/**
+ * sysctl_init() - the defaults of what struct mm_config does not set.
+ *
+ * Context: boot, after sys->cfg is copied; what is computed is set by whoever can.
+ */
+void sysctl_init(struct mm_system *sys)
+{
+	for (size_t i = 0; i < NR_ROWS; i++) {
+		const struct sysctl_row *row = &sysctl_rows[i];
+		bool is_config = row->offset < offsetof(struct mm_system, tune);
+
+		if (!is_config && row->info.def != MM_SYSCTL_COMPUTED)
+			row_store(sys, row, row->info.def);
+	}
+}
+
+_Static_assert(offsetof(struct mm_system, cfg) < offsetof(struct mm_system, tune),
+	       "sysctl_init() tells what mm_config has by its place");
+
+/**
+ * sysctl_check() - invariant 1.
+ * Return: 0 or -EUCLEAN. Context: sys->lock held.
+ */
+int sysctl_check(struct mm_system *sys)
+{
+	for (size_t i = 0; i < NR_ROWS; i++)
+		CHECK(row_allows(&sysctl_rows[i], row_load(sys, &sysctl_rows[i])));
+	return 0;
+}

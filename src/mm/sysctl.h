@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tunables that struct mm_config does not have: a system begins with their defaults, and
+ * mm_sysctl_set() changes them (mm/sysctl.c has the table). All are guarded by mm_system.lock.
+ */
+#ifndef MM_SYSCTL_H
+#define MM_SYSCTL_H
+
+#include "ration/sysctl.h"
+
+struct mm_tunables {
+	int32_t max_map_count; /* areas of one address space */
+};
+
+void sysctl_init(struct mm_system *sys);
+int sysctl_check(struct mm_system *sys);
+
+#endif
