@@ -18,11 +18,12 @@
  *               LRU   on the policy's lists             PG_lru
  *               ISO   isolated by reclaim               PG_isolated
  *               BUSY  being filled or mapped            PG_locked
- *               DEAD  unmapped while in flight: freed when the I/O ends   PG_dead
+ *               DEAD  nothing names it any more, refs may be 0: freed when its I/O ends, or
+ *                     by the next scan that meets it                      PG_dead
  *
  * A block that is handed out has refs > 0 in its first frame, which also keeps its order
  * (page_block_order()), and refs == 0 in the others. page_free() wants the last reference, so
- * that a frame with refs == 0 is free, reserved or a tail, and freeing it again is seen.
+ * that a frame with refs == 0 is free, reserved, dead or a tail, and freeing it again is seen.
  *
  * References of an ANON frame: one for the page table entry that maps it, one for the swap
  * cache (PG_swapcache), one for I/O in flight (PG_locked by a read, or PG_writeback).

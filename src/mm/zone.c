@@ -9,7 +9,8 @@
  *
  * Invariants, walked by zone_check(); 1 to 7 are in buddy.c and page_alloc.c:
  *  8. Blocks partition a zone: each frame is reserved, or of exactly one block, which is free,
- *     on a per-CPU list, or handed out (refs > 0 in its first frame, refs == 0 in the others).
+ *     on a per-CPU list, or handed out (refs > 0 in its first frame unless it is PG_dead, refs
+ * == 0 in the others).
  *  9. managed is the number of frames that are not reserved.
  */
 #include "mm/zone.h"

@@ -124,7 +124,7 @@ static int check_block(const struct mm_system *sys, const struct zone *zone, pfn
 		census->nr_blocks[*ret_order]++;
 		return check_free_block(sys, zone, pfn, *ret_order);
 	}
-	CHECK(page->refs > 0); /* 8 */
+	CHECK(page->refs > 0 || page_has(page, PG_dead)); /* 8 */
 	CHECK(pfn + (1u << *ret_order) <= zone->end);
 	return check_tails(sys, pfn, *ret_order, PG_slab_tail);
 }
