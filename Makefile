@@ -1,7 +1,7 @@
 # The door. What is behind it: Meson, ninja, and scripts/.
 PREFIX ?= /usr/local
 
-.PHONY: all setup demo check check-programs bench tidy format install clean
+.PHONY: all setup demo check soak check-programs bench tidy format install clean
 
 all: setup
 	@scripts/build build
@@ -14,6 +14,9 @@ demo: all
 
 check: setup
 	@scripts/check
+
+soak: setup
+	@scripts/soak
 
 check-programs:
 	@scripts/setup programs
