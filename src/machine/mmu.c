@@ -12,7 +12,9 @@
  *
  * Sixteen neighbouring pages in one aligned block become one entry of 64 KiB, where the TLB
  * holds such, if their frames are one aligned block too and their entries are alike otherwise,
- * accessed and dirty bits included: so no bit is ever missed because of it.
+ * accessed and dirty bits included: so no bit is ever missed because of it. Where the entries
+ * say that they are one page (PTE_CONT) nothing is compared: bits are set in the one that is
+ * walked to, and whoever reads them reads all sixteen.
  *
  * CR0.WP is set (the kernel cannot write what is read-only), NX is on, SMEP and SMAP are off.
  *
@@ -212,7 +214,9 @@ static enum tlb_size page_size(const struct walk *w, enum tlb_kind kind)
 {
 	if (w->level > 0)
 		return w->level == 1 ? TLB_2M : TLB_1G;
-	return tlb_holds_size(w->mmu->tlb, kind, TLB_64K) && is_block(w) ? TLB_64K : TLB_4K;
+	if (!tlb_holds_size(w->mmu->tlb, kind, TLB_64K))
+		return TLB_4K;
+	return (w->leaf & PTE_CONT) || is_block(w) ? TLB_64K : TLB_4K;
 }
 
 static void remember_page(const struct walk *w)

@@ -19,7 +19,9 @@
  * Invariants
  * 1. A PTE entry is 0, or present, or forgotten; it has accessed and dirty bits only if the
  *    machine's caps say so.
- * 2. Tables are only ever added while the space lives, so that a walk needs no lock.
+ * 2. Tables are only ever added while the space lives, so that a walk needs no lock. Where 2
+ * MiB or 1 GiB become one page (soft_huge.c), the table that was there is put by until they no
+ *    longer are.
  */
 #include "machine/soft.h"
 
@@ -33,16 +35,9 @@
 
 #define JUNK 0xdb /* debug builds: what discarded frames hold */
 
-#define ENTRY_BITS (PTE_PRESENT | PTE_WRITE | PTE_NX | PTE_PFN_MASK)
-
 static struct machine_soft *soft_of(struct machine *m)
 {
 	return (struct machine_soft *)m;
-}
-
-static bool is_translated(pte_t entry)
-{
-	return (entry & (PTE_PRESENT | SOFT_FORGOTTEN)) != 0;
 }
 
 /* Is this the call that a test wants to fail? */
@@ -58,91 +53,124 @@ static int op_error(struct machine_soft *soft, enum machine_soft_op op)
 	return 0;
 }
 
-static struct soft_table *table_next(struct soft_table *table, unsigned int index)
+static pte_t load(const pte_t *entry)
 {
-	return soft_table_at(__atomic_load_n(&table->entries[index], __ATOMIC_ACQUIRE));
+	return __atomic_load_n(entry, __ATOMIC_ACQUIRE);
 }
 
-static struct soft_table *table_create(void)
+static struct soft_table *table_create(unsigned int level)
 {
-	struct soft_table *table = aligned_alloc(_Alignof(struct soft_table), sizeof(*table));
+	bool keeps = level == 1 || level == 2; /* its entries may be pages */
+	size_t size = sizeof(struct soft_table) << keeps;
+	struct soft_table *table = aligned_alloc(_Alignof(struct soft_table), size);
 
 	if (table)
-		memset(table, 0, sizeof(*table));
+		memset(table, 0, size);
 	return table;
 }
 
-/* Somebody else may make the same table at the same time: one of the two stays. */
-static struct soft_table *table_ensure(struct soft_table *table, unsigned int index)
+/* The table below an entry, in it or put by; NULL: there is none. */
+static struct soft_table *table_below(pte_t *entry)
 {
-	struct soft_table *made, *there = table_next(table, index);
-	pte_t entry = 0;
+	pte_t there = load(entry);
+
+	return soft_table_at(soft_is_huge(there) ? load(soft_put_by(entry)) : there);
+}
+
+/*
+ * Somebody else may make the same table at the same time: one of the two stays.
+ * level: of the table that the entry is in.
+ */
+static struct soft_table *table_ensure(pte_t *entry, unsigned int level)
+{
+	struct soft_table *made, *there = table_below(entry);
+	pte_t *at = soft_is_huge(load(entry)) ? soft_put_by(entry) : entry, none = 0;
 
 	if (there)
 		return there;
-	made = table_create();
+	made = table_create(level - 1);
 	if (!made)
 		return NULL;
-	if (__atomic_compare_exchange_n(&table->entries[index], &entry,
-					(pte_t)(uintptr_t)made | SOFT_TABLE_BITS, false,
-					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (__atomic_compare_exchange_n(at, &none, (pte_t)(uintptr_t)made | SOFT_TABLE_BITS,
+					false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return made;
 	free(made);
-	return soft_table_at(entry);
+	return soft_table_at(none);
 }
 
 static void table_destroy(struct soft_table *table, unsigned int level)
 {
-	for (unsigned int i = 0; level > 0 && i < PGTABLE_ENTRIES; i++)
-		if (table->entries[i])
-			table_destroy(soft_table_at(table->entries[i]), level - 1);
+	for (unsigned int i = 0; level > 0 && i < PGTABLE_ENTRIES; i++) {
+		struct soft_table *below = table_below(&table->entries[i]);
+
+		if (below)
+			table_destroy(below, level - 1);
+	}
 	free(table);
 }
 
-/* NULL where there is no PTE table. */
-pte_t *soft_entry_lookup(struct machine_space *space, vaddr_t va)
+/*
+ * The entry of the page that va lies in; *ret_level 0: of one page, or the table of it. NULL
+ * where there is no PTE table; *ret_level is then the level whose entry leads nowhere.
+ */
+pte_t *soft_leaf_lookup(struct machine_space *space, vaddr_t va, unsigned int *ret_level)
 {
 	struct soft_table *table = space->pgd;
 
 	for (unsigned int level = PGTABLE_LEVELS - 1; level > 0; level--) {
-		table = table_next(table, soft_index(va, level));
-		if (!table)
+		pte_t *at = &table->entries[soft_index(va, level)], entry = load(at);
+
+		*ret_level = level;
+		if (soft_is_huge(entry))
+			return at;
+		if (!entry)
 			return NULL;
+		table = soft_table_at(entry);
 	}
+	*ret_level = 0;
 	return &table->entries[soft_index(va, 0)];
 }
 
-static pte_t *entry_ensure(struct machine_space *space, vaddr_t va)
+/* The entry of that level, below larger pages too. NULL: no memory. */
+pte_t *soft_entry_ensure(struct machine_space *space, vaddr_t va, unsigned int level)
 {
 	struct soft_table *table = space->pgd;
 
-	for (unsigned int level = PGTABLE_LEVELS - 1; level > 0; level--) {
-		table = table_ensure(table, soft_index(va, level));
+	for (unsigned int at = PGTABLE_LEVELS - 1; at > level; at--) {
+		table = table_ensure(&table->entries[soft_index(va, at)], at);
 		if (!table)
 			return NULL;
 	}
-	return &table->entries[soft_index(va, 0)];
+	return &table->entries[soft_index(va, level)];
 }
 
 /**
  * machine_soft_entries() - the entries of the 512 pages around an address, for a replay.
  * @space: used by one thread only, the manager's included.
  * @ret_entries: of the pages from va rounded down to 2 MiB; they stay where they are while the
- * space lives (invariant 2).
+ * space lives (invariant 2). Where the manager translates all 2 MiB as one page, each entry is
+ * as if its page were translated by itself, with SOFT_ENTRY_2M; in a page of 64 KiB, with
+ * SOFT_ENTRY_64K: the bits that the program's accesses set there count for the whole.
  *
  * Return: 0; -EINVAL beyond what four levels translate; -ENOMEM.
  * Context: any thread; uses the C library's heap.
  */
 int machine_soft_entries(struct machine_space *space, vaddr_t va, pte_t **ret_entries)
 {
-	pte_t *entry;
+	vaddr_t start = va & ~(soft_span(1) - 1);
+	unsigned int level;
+	pte_t *entries, *leaf;
 
 	if (va >= PGTABLE_VA_MAX)
 		return -EINVAL;
-	entry = entry_ensure(space, va & ~(PGTABLE_ENTRIES * PAGE_SIZE - 1));
-	if (!entry)
+	entries = soft_entry_ensure(space, start, 0);
+	if (!entries)
 		return -ENOMEM;
-	*ret_entries = entry;
+	space->is_replayed = true;
+	leaf = soft_leaf_lookup(space, start, &level);
+	if (level == 1)
+		soft_huge_mirror(*leaf, entries);
+	*ret_entries = entries;
 	return 0;
 }
 
@@ -161,7 +189,7 @@ static int soft_space_create(struct machine *m, vaddr_t start, vaddr_t end,
 	space->soft = soft_of(m);
 	space->start = start;
 	space->end = end;
-	space->pgd = table_create();
+	space->pgd = table_create(PGTABLE_LEVELS - 1);
 	if (!space->pgd || soft_asid_get(space)) {
 		free(space->pgd);
 		free(space);
@@ -183,10 +211,14 @@ static void soft_space_destroy(struct machine *m, struct machine_space *space)
 static void assert_change(const struct machine_space *space,
 			  const struct machine_change *change)
 {
+	pfn_t nr = (pfn_t)1 << change->order;
+
 	MM_ASSERT(change->va >= space->start && change->va < space->end);
-	MM_ASSERT((change->va & ~PAGE_MASK) == 0);
-	MM_ASSERT(!pte_is_present(change->new_pte) ||
-		  pte_pfn(change->new_pte) < space->soft->machine.nr_frames);
+	MM_ASSERT((change->va & (nr * PAGE_SIZE - 1)) == 0);
+	if (!pte_is_present(change->new_pte))
+		return;
+	MM_ASSERT(pte_pfn(change->new_pte) + nr <= space->soft->machine.nr_frames);
+	MM_ASSERT((pte_pfn(change->new_pte) & (nr - 1)) == 0);
 }
 
 static bool frame_leaves(const struct machine_change *change)
@@ -198,11 +230,12 @@ static bool frame_leaves(const struct machine_change *change)
 
 static void discard(struct machine_soft *soft, const struct machine_change *change)
 {
-	memset(soft->machine.ram + pte_pfn(change->old_pte) * PAGE_SIZE, JUNK, PAGE_SIZE);
+	memset(soft->machine.ram + pte_pfn(change->old_pte) * PAGE_SIZE, JUNK,
+	       PAGE_SIZE << change->order);
 }
 
 /* Return: the entry as it was, with the bits that walks have set until now. */
-static pte_t entry_swap(struct machine_soft *soft, pte_t *entry, pte_t pte)
+pte_t soft_entry_swap(struct machine_soft *soft, pte_t *entry, pte_t pte)
 {
 	pte_t was;
 
@@ -219,39 +252,49 @@ static int entry_change(struct machine_soft *soft, pte_t *entry, struct machine_
 	pte_t now = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
 
 	if (pte_is_present(change->old_pte))
-		MM_ASSERT(is_translated(now) && pte_pfn(now) == pte_pfn(change->old_pte));
-	else if (is_translated(now))
+		MM_ASSERT(soft_is_translated(now) && pte_pfn(now) == pte_pfn(change->old_pte));
+	else if (soft_is_translated(now))
 		return -EEXIST;
 	if (change->old_pte == change->new_pte) {
 		if (now & SOFT_FORGOTTEN) /* then no walk touches it */
-			entry_swap(soft, entry, (now & ~SOFT_FORGOTTEN) | PTE_PRESENT);
+			soft_entry_swap(soft, entry, (now & ~SOFT_FORGOTTEN) | PTE_PRESENT);
 		return 0;
 	}
-	now = pte_is_present(change->new_pte) ? (change->new_pte & ENTRY_BITS) | PTE_USER : 0;
-	change->old_pte |= entry_swap(soft, entry, now) & (PTE_ACCESSED | PTE_DIRTY);
+	now = pte_is_present(change->new_pte) ? (change->new_pte & SOFT_ENTRY_BITS) | PTE_USER
+					      : 0;
+	change->old_pte |= soft_entry_swap(soft, entry, now) & (PTE_ACCESSED | PTE_DIRTY);
 	return 0;
 }
 
-static int change_apply(struct machine_space *space, struct machine_change *change)
+/* Of one page, or of one of the sixteen in a block. */
+int soft_page_change(struct machine_space *space, struct machine_change *change)
 {
 	bool is_present = pte_is_present(change->new_pte);
-	struct mm_lock *stripe = soft_stripe(space, change->va);
+	struct mm_lock *stripe = soft_stripe(space, change->va, 0);
+	unsigned int level = 0;
 	pte_t *entry;
 	int err;
 
-	assert_change(space, change);
 	if (!is_present && !pte_is_present(change->old_pte))
 		return 0;
-	entry = is_present ? entry_ensure(space, change->va)
-			   : soft_entry_lookup(space, change->va);
+	entry = is_present ? soft_entry_ensure(space, change->va, 0)
+			   : soft_leaf_lookup(space, change->va, &level);
 	if (!entry) {
 		MM_ASSERT(is_present);
 		return -ENOMEM;
 	}
+	MM_ASSERT(level == 0);
 	mm_lock_acquire(stripe);
 	err = entry_change(space->soft, entry, change);
 	mm_lock_release(stripe);
 	return err;
+}
+
+static int change_apply(struct machine_space *space, struct machine_change *change)
+{
+	assert_change(space, change);
+	return change->order ? soft_huge_change(space, change)
+			     : soft_page_change(space, change);
 }
 
 /* The old translations are gone from the tables; when this returns, from everywhere. */
@@ -289,43 +332,49 @@ static int soft_apply(struct machine *m, struct machine_space *space,
 	return err ? err : failure;
 }
 
-/* Where one level's entry that va lies in ends. */
-static vaddr_t entry_end(vaddr_t va, unsigned int level)
-{
-	uint64_t span = PAGE_SIZE << (9 * level);
+/* An entry of pages that a walk over a range has come to. */
+struct leaf {
+	pte_t *entry;
+	vaddr_t va;
+	unsigned int level;
+};
 
-	return (va & ~(span - 1)) + span;
-}
-
-/* The first page at or after va, and before end, that has a PTE table; end if none has. */
-static vaddr_t skip_absent(struct machine_space *space, vaddr_t va, vaddr_t end)
+/* The first entry at or after va, and before end, that is a page's. False: there is none. */
+static bool leaf_find(struct machine_space *space, vaddr_t va, vaddr_t end, struct leaf *leaf)
 {
 	while (va < end) {
-		struct soft_table *table = space->pgd;
-		unsigned int level = PGTABLE_LEVELS - 1;
-
-		while (level > 0 && (table = table_next(table, soft_index(va, level))))
-			level--;
-		if (level == 0)
-			return va;
-		va = entry_end(va, level);
+		leaf->entry = soft_leaf_lookup(space, va, &leaf->level);
+		leaf->va = va & ~(soft_span(leaf->level) - 1);
+		if (leaf->entry)
+			return true;
+		va = leaf->va + soft_span(leaf->level);
 	}
-	return end;
+	return false;
 }
 
-/* Clears bits in the page's entry. Return: the entry as it was, 0 where there is none. */
-static pte_t entry_clear(struct machine_space *space, vaddr_t va, pte_t bits)
+static bool leaf_next(struct machine_space *space, vaddr_t end, struct leaf *leaf)
 {
-	pte_t *entry = soft_entry_lookup(space, va);
-	struct mm_lock *stripe = soft_stripe(space, va);
+	return leaf_find(space, leaf->va + soft_span(leaf->level), end, leaf);
+}
+
+#define for_each_leaf(space, start, end, leaf)                                   \
+	for (bool has_leaf = leaf_find((space), (start), (end), leaf); has_leaf; \
+	     has_leaf = leaf_next((space), (end), leaf))
+
+/* Clears bits in the page's entry. Return: the entry as it was. */
+static pte_t entry_clear(struct machine_space *space, const struct leaf *leaf, pte_t bits)
+{
+	struct mm_lock *stripe = soft_stripe(space, leaf->va, leaf->level);
 	pte_t was;
 
 	mm_lock_acquire(stripe);
-	if (space->soft->nr_cpus) {
-		was = __atomic_fetch_and(entry, ~bits, __ATOMIC_ACQ_REL);
+	if (leaf->level > 0) {
+		was = soft_huge_clear(space, leaf->va, leaf->entry, bits);
+	} else if (space->soft->nr_cpus) {
+		was = __atomic_fetch_and(leaf->entry, ~bits, __ATOMIC_ACQ_REL);
 	} else {
-		was = *entry;
-		*entry = was & ~bits;
+		was = *leaf->entry;
+		*leaf->entry = was & ~bits;
 	}
 	mm_lock_release(stripe);
 	return was;
@@ -334,17 +383,18 @@ static pte_t entry_clear(struct machine_space *space, vaddr_t va, pte_t bits)
 static int soft_harvest(struct machine *m, struct machine_space *space, vaddr_t start,
 			vaddr_t end, void (*seen)(void *arg, vaddr_t va, pte_t bits), void *arg)
 {
-	vaddr_t va = skip_absent(space, start, end);
+	struct leaf leaf;
 
 	MM_ASSERT(space->soft == soft_of(m));
-	for (; va < end; va = skip_absent(space, va + PAGE_SIZE, end)) {
-		pte_t was = entry_clear(space, va, PTE_ACCESSED);
+	for_each_leaf(space, start, end, &leaf)
+	{
+		pte_t was = entry_clear(space, &leaf, PTE_ACCESSED);
 
 		if (!(was & PTE_ACCESSED))
 			continue;
 		if (soft_of(m)->harvest_invalidates)
-			soft_shoot_page(space, va);
-		seen(arg, va, was & (PTE_ACCESSED | PTE_DIRTY));
+			soft_shoot_page(space, leaf.va, 9 * leaf.level);
+		seen(arg, leaf.va, was & (PTE_ACCESSED | PTE_DIRTY));
 	}
 	return 0;
 }
@@ -353,13 +403,13 @@ static int soft_harvest(struct machine *m, struct machine_space *space, vaddr_t 
 static int soft_region(struct machine *m, struct machine_space *space, vaddr_t start,
 		       vaddr_t end, enum machine_region_op op, int prot)
 {
-	vaddr_t va = skip_absent(space, start, end);
+	struct leaf leaf;
 	int err = 0;
 
 	(void)prot;
 	MM_ASSERT(start < end && start >= space->start && end <= space->end);
-	for (; va < end; va = skip_absent(space, va + PAGE_SIZE, end))
-		MM_ASSERT(!is_translated(entry_clear(space, va, 0)));
+	for_each_leaf(space, start, end, &leaf)
+		MM_ASSERT(!soft_is_translated(entry_clear(space, &leaf, 0)));
 	if (op != MACHINE_REGION_UNMAP)
 		err = op_error(soft_of(m), SOFT_REGION);
 	return err;
@@ -458,15 +508,15 @@ static void entry_forget(pte_t *entry)
  */
 void machine_soft_forget(struct machine_space *space, vaddr_t start, vaddr_t end)
 {
-	vaddr_t va = skip_absent(space, start, end);
+	struct leaf leaf;
 
-	for (; va < end; va = skip_absent(space, va + PAGE_SIZE, end)) {
-		struct mm_lock *stripe = soft_stripe(space, va);
-		pte_t *entry = soft_entry_lookup(space, va);
+	for_each_leaf(space, start, end, &leaf)
+	{
+		struct mm_lock *stripe = soft_stripe(space, leaf.va, leaf.level);
 
 		mm_lock_acquire(stripe);
-		entry_forget(entry);
+		entry_forget(leaf.entry);
 		mm_lock_release(stripe);
-		soft_shoot_page(space, va);
+		soft_shoot_page(space, leaf.va, 9 * leaf.level);
 	}
 }

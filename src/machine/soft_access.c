@@ -39,9 +39,8 @@ static pte_t bits_set(const struct machine_soft *soft, unsigned int kind)
 }
 
 /* As an MMU would put it. Context: the page's stripe held. */
-static uint32_t error_code(const struct access *a)
+static uint32_t error_code(const struct access *a, const pte_t *entry)
 {
-	const pte_t *entry = a->va < PGTABLE_VA_MAX ? soft_entry_lookup(a->space, a->va) : NULL;
 	uint32_t code = MMU_PF_USER;
 
 	code |= entry && pte_is_present(*entry) ? MMU_PF_PRESENT : 0;
@@ -51,15 +50,16 @@ static uint32_t error_code(const struct access *a)
 }
 
 /* Context: the page's stripe held. */
-static bool access_page_locked(const struct access *a, size_t len)
+static bool access_page_locked(const struct access *a, pte_t *entry, unsigned int level,
+			       size_t len)
 {
-	pte_t *entry = soft_entry_lookup(a->space, a->va);
 	char *at;
 
 	if (!entry || !entry_allows(*entry, a->kind))
 		return false;
 	*entry |= bits_set(a->space->soft, a->kind);
-	at = a->space->soft->machine.ram + pte_pfn(*entry) * PAGE_SIZE + (a->va & ~PAGE_MASK);
+	at = a->space->soft->machine.ram + pte_pfn(*entry) * PAGE_SIZE +
+	     (a->va & (soft_span(level) - 1));
 	if (a->load)
 		memcpy(a->load, at, len);
 	if (a->store)
@@ -67,20 +67,49 @@ static bool access_page_locked(const struct access *a, size_t len)
 	return true;
 }
 
+/*
+ * The entry of the page with its stripe held; NULL, with nothing held: there is none. Pages may
+ * become one, or no longer be one, between the look and the lock.
+ */
+static pte_t *lock_leaf(const struct access *a, unsigned int *ret_level,
+			struct mm_lock **ret_stripe)
+{
+	unsigned int level;
+	pte_t *entry = NULL;
+
+	if (a->va < PGTABLE_VA_MAX)
+		entry = soft_leaf_lookup(a->space, a->va, ret_level);
+	while (entry) {
+		struct mm_lock *stripe = soft_stripe(a->space, a->va, *ret_level);
+
+		mm_lock_acquire(stripe);
+		entry = soft_leaf_lookup(a->space, a->va, &level);
+		*ret_stripe = stripe;
+		if (entry && level == *ret_level)
+			return entry;
+		mm_lock_release(stripe);
+		*ret_level = level;
+	}
+	return NULL;
+}
+
 static bool access_page(const struct access *a, size_t len, uint32_t *ret_error_code)
 {
-	struct mm_lock *stripe = soft_stripe(a->space, a->va);
+	struct mm_lock *stripe;
+	unsigned int level = 0;
 	bool is_done;
+	pte_t *entry;
 
 	if (a->space->soft->nr_cpus)
 		return soft_cpu_access(&(const struct soft_cpu_access){a->space, a->va, a->load,
 								       a->store, len, a->kind},
 				       ret_error_code);
-	mm_lock_acquire(stripe);
-	is_done = a->va < PGTABLE_VA_MAX && access_page_locked(a, len);
+	entry = lock_leaf(a, &level, &stripe);
+	is_done = access_page_locked(a, entry, level, len);
 	if (!is_done)
-		*ret_error_code = error_code(a);
-	mm_lock_release(stripe);
+		*ret_error_code = error_code(a, entry);
+	if (entry)
+		mm_lock_release(stripe);
 	return is_done;
 }
 

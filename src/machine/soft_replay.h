@@ -12,6 +12,10 @@
 
 #define SOFT_REPLAY_SHIFT 21 /* a table of entries covers 2 MiB */
 
+/* In an entry that is present: its page is a part of a larger one, one entry of a TLB. */
+#define SOFT_ENTRY_64K PTE_CONT
+#define SOFT_ENTRY_2M  ((pte_t)1 << 10)
+
 static inline unsigned int machine_soft_entry_index(vaddr_t va)
 {
 	return va >> PAGE_SHIFT & (PGTABLE_ENTRIES - 1);

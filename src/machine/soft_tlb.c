@@ -16,7 +16,8 @@
  * harvest() clears accessed bits and leaves TLBs alone, as Linux on x86 does: a page that is
  * used through a TLB all the time is seen again when its entry was walked for again.
  *
- * Tables are only added while a space lives, so that walk caches are never wrong.
+ * Tables are only added while a space lives; where a larger page takes the place of one, its
+ * address is invalidated, and with it what walk caches know. So these are never wrong.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,6 +27,19 @@
 #include "machine/soft_internal.h"
 
 #define SHOOT_PAGES_MAX 33
+
+/* INVLPG of a page that is broken down leaves pieces in this model. */
+static bool tlb_keeps_2m(const struct tlb *t)
+{
+	bool keeps = true;
+
+	for (unsigned int level = 0; level < TLB_NR_LEVELS; level++)
+		for (unsigned int kind = 0; kind < TLB_NR_KINDS; kind++)
+			keeps &= t->by_size[level][kind][TLB_2M] ||
+				 (!t->by_size[level][kind][TLB_64K] &&
+				  !t->by_size[level][kind][TLB_4K]);
+	return keeps;
+}
 
 static int cpu_init(struct soft_cpu *cpu, const struct machine_soft_config *cfg)
 {
@@ -60,6 +74,7 @@ int soft_cpus_create(struct machine_soft *soft, const struct machine_soft_config
 		soft_cpus_destroy(soft);
 		return err;
 	}
+	soft->tlbs_keep_2m = tlb_keeps_2m(soft->cpus[0].mmu.tlb);
 	return 0;
 }
 
@@ -131,13 +146,29 @@ static bool needs_shot(const struct machine_change *change)
 	return pte_is_present(old) && old != (change->new_pte & ~(PTE_ACCESSED | PTE_DIRTY));
 }
 
+/*
+ * Single pages to invalidate for a change: SHOOT_PAGES_MAX + 1 stands for all. A larger page
+ * takes the place of a table, which walk caches may know.
+ */
+static uint32_t nr_shots(const struct machine_soft *soft, const struct machine_change *change)
+{
+	if (change->order >= 9 && change->old_pte == change->new_pte)
+		return 0;
+	if (change->order == 9)
+		return soft->tlbs_keep_2m ? 1 : SHOOT_PAGES_MAX + 1;
+	if (change->order > 9)
+		return SHOOT_PAGES_MAX + 1;
+	return needs_shot(change) ? 1u << change->order : 0;
+}
+
 /* Context: the processor's lock held. */
 static void cpu_shoot(struct soft_cpu *cpu, const struct machine_space *space,
 		      const struct machine_change *changes, uint32_t nr)
 {
 	for (uint32_t i = 0; i < nr; i++)
-		if (needs_shot(&changes[i]))
-			tlb_invalidate_page(cpu->mmu.tlb, changes[i].va, space->mmu.asid);
+		for (uint32_t page = 0; page < nr_shots(space->soft, &changes[i]); page++)
+			tlb_invalidate_page(cpu->mmu.tlb, changes[i].va + page * PAGE_SIZE,
+					    space->mmu.asid);
 }
 
 /* The old state of changes [0, nr) leaves each TLB. */
@@ -150,7 +181,7 @@ void soft_shoot_changes(struct machine_space *space, const struct machine_change
 	if (!soft->nr_cpus)
 		return;
 	for (uint32_t i = 0; i < nr; i++)
-		nr_pages += needs_shot(&changes[i]);
+		nr_pages += nr_shots(soft, &changes[i]);
 	for (uint32_t i = 0; nr_pages > 0 && i < soft->nr_cpus; i++) {
 		struct soft_cpu *cpu = &soft->cpus[i];
 
@@ -163,9 +194,9 @@ void soft_shoot_changes(struct machine_space *space, const struct machine_change
 	}
 }
 
-void soft_shoot_page(struct machine_space *space, vaddr_t va)
+void soft_shoot_page(struct machine_space *space, vaddr_t va, unsigned int order)
 {
-	const struct machine_change change = {.va = va, .old_pte = PTE_PRESENT};
+	const struct machine_change change = {.va = va, .old_pte = PTE_PRESENT, .order = order};
 
 	soft_shoot_changes(space, &change, 1);
 }

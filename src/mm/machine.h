@@ -24,7 +24,12 @@ enum machine_caps {
 	MACHINE_SETS_ACCESSED = 1 << 0, /* harvest() reports PTE_ACCESSED */
 	MACHINE_SETS_DIRTY = 1 << 1,  /* a writable translation tells whether it was written */
 	MACHINE_FAULTS_COST = 1 << 2, /* a fault costs far more than a translation in a batch */
+	MACHINE_HUGE_64K = 1 << 8,    /* takes changes of order 4 */
+	MACHINE_HUGE_2M = 1 << 9,     /* of order 9 */
+	MACHINE_HUGE_1G = 1 << 10,    /* of order 18 */
 };
+
+#define MACHINE_HUGE (MACHINE_HUGE_64K | MACHINE_HUGE_2M | MACHINE_HUGE_1G)
 
 /*
  * One page's translation goes from old_pte to new_pte (x86-64 bits, mm/pgtable.h). Only
@@ -35,10 +40,16 @@ enum machine_caps {
  * old_pte == new_pte, present: a fault came although the manager holds the page as translated.
  * The machine makes the translation again if it has forgotten it, and lets waiters go on; where
  * it never forgets, it only lets them go on.
+ *
+ * order: the change is of 1 << order pages, of one translation: 0, or one that the machine's
+ * caps name. Address and frame are multiples of its size. What is translated as one leaves as
+ * one, and while it is, no page of it is translated by itself. Accessed and dirty are those of
+ * the whole.
  */
 struct machine_change {
 	vaddr_t va;
 	pte_t old_pte, new_pte;
+	uint32_t order;
 };
 
 enum machine_batch_flags {
@@ -77,8 +88,8 @@ struct machine_ops {
 	int (*apply)(struct machine *m, struct machine_space *space,
 		     struct machine_batch *batch);
 
-	/* Calls seen() for each page of [start, end) accessed since the last harvest. May be
-	 * NULL. */
+	/* Calls seen() for each page of [start, end) accessed since the last harvest; once for
+	 * a translation of several, with the address where it begins. May be NULL. */
 	int (*harvest)(struct machine *m, struct machine_space *space, vaddr_t start,
 		       vaddr_t end, void (*seen)(void *arg, vaddr_t va, pte_t bits), void *arg);
 

@@ -28,7 +28,8 @@
 #define PTE_DIRTY    ((pte_t)1 << 6)
 #define PTE_PS	     ((pte_t)1 << 7) /* in PMD and PUD: a huge page */
 #define PTE_GLOBAL   ((pte_t)1 << 8)
-#define PTE_IDLE     ((pte_t)1 << 8) /* where PTE_PRESENT is clear */
+#define PTE_IDLE     ((pte_t)1 << 8)  /* where PTE_PRESENT is clear */
+#define PTE_CONT     ((pte_t)1 << 11) /* ours: one of 16 that are one page of 64 KiB */
 #define PTE_NX	     ((pte_t)1 << 63)
 
 #define PTE_PFN_SHIFT 12
