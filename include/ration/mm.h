@@ -131,6 +131,11 @@ enum mm_vmstat_item {
 
 extern const char *const mm_vmstat_names[NR_MM_VMSTAT];
 
+/* vm.overcommit_memory: when is a request for memory refused? (mm/commit.c) */
+#define MM_OVERCOMMIT_GUESS  0 /* it is more than all RAM and swap: the default */
+#define MM_OVERCOMMIT_ALWAYS 1 /* never */
+#define MM_OVERCOMMIT_NEVER  2 /* more than the commit limit would be promised */
+
 struct mm_config {
 	struct machine *machine;	  /* its RAM is the manager's RAM, all of it */
 	const struct policy_ops *policy;  /* &policy_two_lists, say */
@@ -140,6 +145,7 @@ struct mm_config {
 	uint32_t page_cluster;		  /* vm.page-cluster, log2 of pages, 0..5 */
 	uint64_t min_free_kbytes;	  /* vm.min_free_kbytes; 0: Linux's formula */
 	uint32_t watermark_scale_factor;  /* vm.watermark_scale_factor, 1..3000, in 1/10000 */
+	uint32_t overcommit_memory;	  /* vm.overcommit_memory, MM_OVERCOMMIT_* */
 	vaddr_t window_start, window_end; /* addresses that mm_map() hands out, page aligned */
 
 	unsigned int (*cpu)(void *arg); /* the CPU that runs, below nr_cpus; NULL: always 0 */
@@ -173,6 +179,15 @@ int mm_remap(struct mm *mm, vaddr_t addr, uint64_t old_len, uint64_t new_len, in
 	     vaddr_t new_addr, vaddr_t *ret_addr);
 int mm_advise(struct mm *mm, vaddr_t addr, uint64_t len, int advice);
 int mm_brk(struct mm *mm, vaddr_t brk, vaddr_t *ret_brk);
+
+/* Memory that programs have been promised. In pages. */
+struct mm_commit {
+	uint64_t ram_pages, swap_pages; /* all there is */
+	uint64_t limit_pages;		/* CommitLimit */
+	uint64_t committed_pages;	/* Committed_AS */
+};
+
+void mm_commit_get(struct mm_system *sys, struct mm_commit *ret_commit);
 
 /* A range that mm_map() or mm_brk() made, as far as neighbours are alike. */
 struct mm_area {

@@ -10,6 +10,7 @@
  *  5. The counters of mms and the present values of vmstat are the true numbers.
  */
 #include "base/assert.h"
+#include "mm/commit.h"
 #include "mm/reclaim.h"
 #include "mm/slab.h"
 #include "mm/vma.h"
@@ -100,6 +101,7 @@ static int check_all(struct mm_system *sys)
 	CHECK(zone_check(sys) == 0);
 	CHECK(slab_check(sys) == 0);
 	CHECK(sysctl_check(sys) == 0);
+	CHECK(commit_check(sys) == 0);
 	CHECK(swap_check(sys) == 0);
 	CHECK(sys->policy_ops->check(sys->policy) == 0);
 	for (pfn_t pfn = 0; pfn < sys->nr_frames; pfn++)

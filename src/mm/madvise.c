@@ -74,7 +74,7 @@ static int advise_flags(struct mm *mm, struct vma **vma, struct mm_range range,
 	vma_cut(mm, range.start, &reserve);
 	vma_cut(mm, range.end, &reserve);
 	*vma = vma_find(mm, range.start);
-	(*vma)->flags = flags;
+	vma_set_flags(mm, *vma, flags);
 	*vma = vma_merge(mm, *vma);
 	return 0;
 }

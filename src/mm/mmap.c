@@ -21,6 +21,7 @@
 #include "mm/mmap.h"
 
 #include "base/assert.h"
+#include "mm/commit.h"
 
 /* Linux's TASK_SIZE: a page below the end of what four levels translate. */
 #define TASK_SIZE (PGTABLE_VA_MAX - PAGE_SIZE)
@@ -241,6 +242,7 @@ struct map_request {
 	vaddr_t addr; /* in: hint; then: where */
 	uint64_t len; /* page aligned */
 	uint32_t vma_flags;
+	int prot;  /* MM_PROT_* */
 	int flags; /* MM_MAP_* */
 };
 
@@ -264,15 +266,26 @@ static int map_place(struct mm *mm, struct map_request *req)
 	return vma_find_gap(mm, req->len, &req->addr);
 }
 
-static uint32_t map_vma_flags(int prot, int flags)
+static uint32_t map_vma_flags(const struct mm *mm, int prot, int flags)
 {
 	uint32_t vma_flags = (uint32_t)prot & VMA_PROT;
 
 	if (flags & MM_MAP_NORESERVE)
-		vma_flags |= VMA_NORESERVE;
+		vma_flags |= mm_noreserve_flag(mm);
 	if (flags & MM_MAP_FOREIGN)
 		vma_flags |= VMA_FOREIGN;
+	if (vma_flags_account(vma_flags))
+		vma_flags |= VMA_ACCOUNT;
 	return vma_flags;
+}
+
+/* What goes where the new area comes is given back in the same change. */
+static int map_charge(struct mm *mm, const struct map_request *req, struct vma_reserve *reserve)
+{
+	if (!(req->vma_flags & VMA_ACCOUNT))
+		return 0;
+	return mm_charge(mm, reserve, req->len >> PAGE_SHIFT,
+			 mm_accounted_in(mm, req->addr, req->addr + req->len));
 }
 
 /*
@@ -309,6 +322,7 @@ static int map_locked(struct mm *mm, struct map_request *req)
 	int type = req->flags & MM_MAP_TYPE;
 	int err;
 
+	req->vma_flags = map_vma_flags(mm, req->prot, req->flags);
 	if (mm->nr_vmas > mm_vmas_max(mm))
 		return -ENOMEM;
 	err = map_place(mm, req);
@@ -321,7 +335,9 @@ static int map_locked(struct mm *mm, struct map_request *req)
 		1 + mm_nr_cuts(mm, (struct mm_range){req->addr, req->addr + req->len}));
 	if (err)
 		return err;
-	err = map_commit(mm, req, &reserve);
+	err = map_charge(mm, req, &reserve);
+	if (!err)
+		err = map_commit(mm, req, &reserve);
 	vma_unreserve(mm, &reserve);
 	return err;
 }
@@ -347,20 +363,20 @@ static bool map_is_supported(int flags)
  * matter then. A foreign mapping that a fixed one replaces is the caller's to take away, before
  * the call.
  *
- * MM_MAP_POPULATE does nothing here. No limit of the process is looked at, and memory is never
- * refused for being too much (vm.overcommit_memory 1).
+ * MM_MAP_POPULATE does nothing here. No limit of the process is looked at. What can be written
+ * is promised, unless MM_MAP_NORESERVE says otherwise (mm/commit.c): vm.overcommit_memory
+ * decides whether it is too much.
  *
- * Return: 0; -EINVAL, -EEXIST as Linux; -ENOMEM as Linux, and where a fixed range does not lie
- * in the window; -EOPNOTSUPP for what the manager does not do (a file, shared memory,
- * MM_MAP_32BIT, MM_MAP_GROWSDOWN, MM_MAP_LOCKED, MM_MAP_HUGETLB); -EAGAIN (see the top); the
- * machine's -errno. If a machine refuses a range that replaces another, the other is gone, as
- * POSIX allows.
- * Context: takes sys->lock and write-locks mm.
+ * Return: 0; -EINVAL, -EEXIST as Linux; -ENOMEM as Linux, where a fixed range does not lie in
+ * the window, and where the overcommit mode forbids it; -EOPNOTSUPP for what the manager does
+ * not do (a file, shared memory, MM_MAP_32BIT, MM_MAP_GROWSDOWN, MM_MAP_LOCKED,
+ * MM_MAP_HUGETLB); -EAGAIN (see the top); the machine's -errno. If a machine refuses a range
+ * that replaces another, the other is gone, as POSIX allows. Context: takes sys->lock and
+ * write-locks mm.
  */
 int mm_map(struct mm *mm, vaddr_t hint, uint64_t len, int prot, int flags, vaddr_t *ret_addr)
 {
-	struct map_request req = {
-		.addr = hint, .vma_flags = map_vma_flags(prot, flags), .flags = flags};
+	struct map_request req = {.addr = hint, .prot = prot, .flags = flags};
 	int err;
 
 	if (!map_is_supported(flags))
@@ -382,8 +398,9 @@ int mm_map(struct mm *mm, vaddr_t hint, uint64_t len, int prot, int flags, vaddr
 
 static int brk_grow(struct mm *mm, vaddr_t start, vaddr_t end)
 {
-	struct map_request req = {
-		.addr = start, .len = end - start, .vma_flags = VMA_READ | VMA_WRITE};
+	struct map_request req = {.addr = start,
+				  .len = end - start,
+				  .vma_flags = VMA_READ | VMA_WRITE | VMA_ACCOUNT};
 	struct vma_reserve reserve = {0};
 	struct vma *next = vma_find_first(mm, start);
 	int err;
@@ -395,7 +412,9 @@ static int brk_grow(struct mm *mm, vaddr_t start, vaddr_t end)
 	err = mm_reserve(mm, &reserve, 1);
 	if (err)
 		return err;
-	err = map_commit(mm, &req, &reserve);
+	err = map_charge(mm, &req, &reserve);
+	if (!err)
+		err = map_commit(mm, &req, &reserve);
 	vma_unreserve(mm, &reserve);
 	return err;
 }

@@ -8,15 +8,33 @@
  */
 #include "mm/mmap.h"
 
+#include "mm/commit.h"
 #include "mm/reclaim.h"
 
 /* Grows and shrinks are of stacks that the manager does not have. */
 #define PROT_GROWS (MM_PROT_GROWSDOWN | MM_PROT_GROWSUP)
 #define PROT_KNOWN (MM_PROT_READ | MM_PROT_WRITE | MM_PROT_EXEC | MM_PROT_SEM)
 
-static uint32_t new_flags(const struct vma *vma, uint32_t prot)
+static bool was_never_touched(struct mm *mm, const struct vma *vma)
 {
-	return (vma->flags & ~(uint32_t)VMA_PROT) | prot;
+	vaddr_t va = vma->start;
+
+	return pgtable_next(mm, &va, vma->end) == NULL;
+}
+
+/*
+ * What can be written from now on is promised. It stays so when it cannot be written any more,
+ * for its pages have content, unless the area has none (Linux's mprotect_fixup()).
+ */
+static uint32_t new_flags(struct mm *mm, const struct vma *vma, uint32_t prot)
+{
+	uint32_t flags = (vma->flags & ~(uint32_t)VMA_PROT) | prot;
+
+	if (flags & VMA_WRITE)
+		return vma_flags_account(flags) ? flags | VMA_ACCOUNT : flags;
+	if (vma->flags & VMA_ACCOUNT && was_never_touched(mm, vma))
+		flags &= ~(uint32_t)VMA_ACCOUNT;
+	return flags;
 }
 
 /* The area that goes on where part ends; NULL where the range ends, or has a hole. */
@@ -31,6 +49,20 @@ static struct vma *next_part(struct vma *vma, struct mm_range *part, vaddr_t end
 	return vma;
 }
 
+/* Asks for the pages that get VMA_ACCOUNT, an area at a time as Linux does. */
+static int charge_parts(struct mm *mm, struct mm_range range, uint32_t prot,
+			struct vma_reserve *reserve)
+{
+	struct vma *vma = vma_find(mm, range.start);
+	struct mm_range part = {range.start, min_u64(range.end, vma->end)};
+	int err = 0;
+
+	for (; vma && !err; vma = next_part(vma, &part, range.end))
+		if (new_flags(mm, vma, prot) & ~vma->flags & VMA_ACCOUNT)
+			err = mm_charge(mm, reserve, (part.end - part.start) >> PAGE_SHIFT, 0);
+	return err;
+}
+
 /* All that can be refused for a while comes before anything is changed. */
 static int drop_translations(struct mm *mm, struct mm_range range, uint32_t prot)
 {
@@ -39,7 +71,7 @@ static int drop_translations(struct mm *mm, struct mm_range range, uint32_t prot
 	int err = 0;
 
 	for (; vma && !err; vma = next_part(vma, &part, range.end))
-		if (vma->flags != new_flags(vma, prot) && !(vma->flags & VMA_FOREIGN))
+		if (vma->flags != new_flags(mm, vma, prot) && !(vma->flags & VMA_FOREIGN))
 			err = mm_idle_range(mm, part.start, part.end);
 	return err;
 }
@@ -51,7 +83,7 @@ static int drop_translations(struct mm *mm, struct mm_range range, uint32_t prot
 static int protect_part(struct mm *mm, struct vma **vma, struct mm_range part, uint32_t prot,
 			struct vma_reserve *reserve)
 {
-	uint32_t flags = new_flags(*vma, prot);
+	uint32_t flags = new_flags(mm, *vma, prot);
 	int err = 0;
 
 	if ((*vma)->flags == flags)
@@ -64,7 +96,7 @@ static int protect_part(struct mm *mm, struct vma **vma, struct mm_range part, u
 	vma_cut(mm, part.start, reserve);
 	vma_cut(mm, part.end, reserve);
 	*vma = vma_find(mm, part.start);
-	(*vma)->flags = flags;
+	vma_set_flags(mm, *vma, flags);
 	*vma = vma_merge(mm, *vma);
 	return 0;
 }
@@ -99,7 +131,9 @@ static int protect_locked(struct mm *mm, struct mm_range range, uint32_t prot)
 	err = mm_reserve(mm, &reserve, nr_cuts);
 	if (err)
 		return err;
-	err = drop_translations(mm, range, prot);
+	err = charge_parts(mm, range, prot, &reserve);
+	if (!err)
+		err = drop_translations(mm, range, prot);
 	if (!err)
 		err = protect_parts(mm, range, prot, &reserve);
 	vma_unreserve(mm, &reserve);
@@ -125,9 +159,9 @@ static int protect_grows(struct mm *mm, struct mm_range range, int grows)
  * Of foreign areas only the tree's note changes: their mapping is the caller's to protect.
  *
  * Return: 0; -EINVAL as Linux; -ENOMEM where the range has a hole (what lies before it is
- * changed), where there would be too many areas, or no memory can be had for one; -EAGAIN: the
- * call is to be made again; the machine's -errno.
- * Context: takes sys->lock and write-locks mm.
+ * changed), where there would be too many areas, no memory can be had for one, or the
+ * overcommit mode forbids so much that can be written; -EAGAIN: the call is to be made again;
+ * the machine's -errno. Context: takes sys->lock and write-locks mm.
  */
 int mm_protect(struct mm *mm, vaddr_t addr, uint64_t len, int prot)
 {

@@ -17,6 +17,7 @@
 #include "mm/mmap.h"
 
 #include "base/assert.h"
+#include "mm/commit.h"
 #include "mm/reclaim.h"
 
 #define TASK_SIZE (PGTABLE_VA_MAX - PAGE_SIZE) /* as in mmap.c */
@@ -117,6 +118,22 @@ static int move_reserve(const struct remap *r, struct vma_reserve *reserve)
 	for (struct vma *vma = first_area(r); vma; vma = next_area(r, vma))
 		nr += 2 + mm_nr_cuts(r->mm, new_range(r, vma));
 	return mm_reserve(r->mm, reserve, nr);
+}
+
+/* What is new is promised; all of it where the old area stays. Only the last part grows. */
+static int move_charge(const struct remap *r, struct vma_reserve *reserve)
+{
+	struct mm_range moved = moved_range(r);
+	uint64_t pages = 0;
+
+	if (r->flags & MM_MREMAP_DONTUNMAP)
+		pages = mm_accounted_in(r->mm, moved.start, moved.end);
+	if (r->new_len > r->old_len && first_area(r)->flags & VMA_ACCOUNT)
+		pages += (r->new_len - r->old_len) >> PAGE_SHIFT;
+	if (pages == 0)
+		return 0;
+	return mm_charge(r->mm, reserve, pages,
+			 mm_accounted_in(r->mm, r->new_addr, r->new_addr + r->new_len));
 }
 
 /* A table for each entry that will move. */
@@ -240,6 +257,8 @@ static int remap_move(const struct remap *r)
 		return -ENOMEM;
 	err = move_reserve(r, &reserve);
 	if (!err)
+		err = move_charge(r, &reserve);
+	if (!err)
 		err = move_prepare_tables(r);
 	if (!err)
 		err = move_drop_translations(r);
@@ -265,14 +284,20 @@ static bool can_grow(struct mm *mm, const struct vma *vma, vaddr_t end)
 
 static int remap_grow_in_place(struct mm *mm, struct vma *vma, vaddr_t end)
 {
-	int err = mm_machine_region(mm, vma->end, end, MACHINE_REGION_MAP,
-				    (int)(vma->flags & VMA_PROT));
+	struct vma_reserve charge = {0};
+	int err = 0;
 
-	if (err)
-		return err;
-	vma_grow(mm, vma, end);
-	vma_merge(mm, vma);
-	return 0;
+	if (vma->flags & VMA_ACCOUNT)
+		err = mm_charge(mm, &charge, (end - vma->end) >> PAGE_SHIFT, 0);
+	if (!err)
+		err = mm_machine_region(mm, vma->end, end, MACHINE_REGION_MAP,
+					(int)(vma->flags & VMA_PROT));
+	if (!err) {
+		vma_grow(mm, vma, end);
+		vma_merge(mm, vma);
+	}
+	vma_unreserve(mm, &charge);
+	return err;
 }
 
 static int remap_grow(struct remap *r)

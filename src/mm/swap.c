@@ -120,6 +120,7 @@ int mm_swapon(struct mm_system *sys, struct swapdev *dev, int prio)
 	area->type = sys->nr_swap_areas;
 	list_init(&area->partial);
 	sys->swap_areas[sys->nr_swap_areas++] = area;
+	sys->nr_swap_pages += dev->nr_slots - 1 - dev->nr_bad_slots;
 	sys_unlock(sys);
 	return 0;
 free_area:

@@ -38,13 +38,35 @@ static void watermarks_changed(struct mm_system *sys)
 	kswapd_wake_if_low(sys);
 }
 
+/* The commit limit is given in one of two ways; the last word counts, as in Linux. */
+static void overcommit_kbytes_changed(struct mm_system *sys)
+{
+	sys->tune.overcommit_ratio = 0;
+}
+
+static void overcommit_ratio_changed(struct mm_system *sys)
+{
+	sys->tune.overcommit_kbytes = 0;
+}
+
 static const struct sysctl_row sysctl_rows[] = {
+	{{"vm.admin_reserve_kbytes", 0, INT64_MAX, MM_SYSCTL_COMPUTED},
+	 FIELD(tune.admin_reserve_kbytes)},
 	{{"vm.max_map_count", 0, INT_MAX, VMA_COUNT_MAX}, FIELD(tune.max_map_count)},
 	{{"vm.min_free_kbytes", 0, INT_MAX, MM_SYSCTL_COMPUTED},
 	 FIELD(cfg.min_free_kbytes),
 	 watermarks_changed},
+	{{"vm.overcommit_kbytes", 0, INT64_MAX, 0},
+	 FIELD(tune.overcommit_kbytes),
+	 overcommit_kbytes_changed},
+	{{"vm.overcommit_memory", 0, 2, 0}, FIELD(cfg.overcommit_memory)},
+	{{"vm.overcommit_ratio", 0, INT_MAX, 50},
+	 FIELD(tune.overcommit_ratio),
+	 overcommit_ratio_changed},
 	{{"vm.page-cluster", 0, 31, 3}, FIELD(cfg.page_cluster)},
 	{{"vm.swappiness", 0, 200, 60}, FIELD(cfg.swappiness)},
+	{{"vm.user_reserve_kbytes", 0, INT64_MAX, MM_SYSCTL_COMPUTED},
+	 FIELD(tune.user_reserve_kbytes)},
 	{{"vm.watermark_scale_factor", 1, 3000, 10},
 	 FIELD(cfg.watermark_scale_factor),
 	 watermarks_changed},

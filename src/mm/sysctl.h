@@ -10,6 +10,9 @@
 
 struct mm_tunables {
 	int32_t max_map_count; /* areas of one address space */
+	int32_t overcommit_ratio;
+	int64_t overcommit_kbytes;
+	int64_t admin_reserve_kbytes, user_reserve_kbytes;
 };
 
 void sysctl_init(struct mm_system *sys);

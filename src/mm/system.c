@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/checked.h"
+#include "mm/commit.h"
 #include "mm/slab.h"
 #include "mm/vma.h"
 
@@ -34,6 +35,8 @@ static int config_check(const struct mm_config *cfg)
 	if (!cfg->machine || !cfg->policy || cfg->machine->nr_frames < MM_FRAMES_MIN)
 		return -EINVAL;
 	if (cfg->nr_cpus > MM_CPUS_MAX || cfg->swappiness > 200 || cfg->page_cluster > 5)
+		return -EINVAL;
+	if (cfg->overcommit_memory > MM_OVERCOMMIT_NEVER)
 		return -EINVAL;
 	if (cfg->watermark_scale_factor < 1 || cfg->watermark_scale_factor > 3000)
 		return -EINVAL;
@@ -139,6 +142,7 @@ int mm_system_create(const struct mm_config *cfg, struct mm_system **ret_sys)
 		sys->cfg.min_free_kbytes = zones_default_min_free_kbytes(sys);
 	zones_set_watermarks(sys, sys->cfg.min_free_kbytes, cfg->watermark_scale_factor);
 	zone_set_pcps(sys, &sys->zones[0], cfg->machine->ram + layout.pcps);
+	commit_init(sys);
 	err = system_init_caches(sys);
 	sys_unlock(sys);
 	if (err)

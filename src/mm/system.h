@@ -50,6 +50,7 @@ struct mm {
 	struct vma *vma_cached; /* the last that was looked for; NULL: none */
 	uint64_t nr_vmas;
 	uint64_t total_vm;		  /* pages in VMAs */
+	uint64_t nr_accounted;		  /* of these, pages with VMA_ACCOUNT */
 	vaddr_t window_start, window_end; /* (c) */
 	vaddr_t start_brk, brk;
 	uint64_t nr_resident, nr_swapped; /* pages */
@@ -76,6 +77,8 @@ struct mm_system {
 
 	struct swap_area *swap_areas[SWAP_TYPES_MAX]; /* by type */
 	unsigned int nr_swap_areas;
+	uint64_t nr_swap_pages; /* slots that pages can have, of all areas (Linux's
+				   total_swap_pages) */
 	unsigned int swap_turn; /* the area whose turn it is among equal priorities */
 	struct swap_readahead readahead;
 	struct kmem_cache *swap_cluster_cache;
@@ -88,9 +91,11 @@ struct mm_system {
 	unsigned int kswapd_priority;
 	unsigned int kswapd_failures; /* passes that freed nothing, in a row */
 	uint64_t now_ns;
-	uint64_t nr_touched;	/* pages of programs that have content: resident or in a slot */
-	uint64_t nr_io;		/* frames with I/O in flight */
-	uint64_t nr_reclaiming; /* frames that will be free when their I/O ends */
+	uint64_t nr_touched;   /* pages of programs that have content: resident or in a slot */
+	uint64_t nr_io;	       /* frames with I/O in flight */
+	uint64_t nr_committed; /* pages promised to programs: Committed_AS */
+	uint64_t nr_commit_loose; /* of these, not (or not yet) in areas with VMA_ACCOUNT */
+	uint64_t nr_reclaiming;	  /* frames that will be free when their I/O ends */
 	/* Tests: the nth allocation of frames or of an object from here fails; 0: none does. */
 	uint64_t fail_alloc;
 

@@ -14,13 +14,15 @@
  * 1. Areas are page aligned, not empty, in the window, ascending and disjoint.
  * 2. Neighbours that touch differ in their flags.
  * 3. ->gap and ->max_gap are what they say.
- * 4. mm->nr_vmas counts the areas, mm->total_vm their pages.
+ * 4. mm->nr_vmas counts the areas, mm->total_vm their pages, mm->nr_accounted those with
+ *    VMA_ACCOUNT.
  * 5. Only pages in areas that are not VMA_FOREIGN have entries in the page tables.
  */
 #include "mm/vma.h"
 
 #include "base/assert.h"
 #include "base/checked.h"
+#include "mm/commit.h"
 #include "mm/slab.h"
 #include "mm/system.h"
 
@@ -154,6 +156,21 @@ static void gap_changed(struct mm *mm, struct vma *vma)
 	rb_update_up(&mm->vmas, &vma->node);
 }
 
+/* An area gets pages, or loses them (below 0). */
+static void count_pages(struct mm *mm, uint32_t flags, int64_t pages)
+{
+	mm->total_vm += (uint64_t)pages;
+	if (!(flags & VMA_ACCOUNT))
+		return;
+	mm->nr_accounted += (uint64_t)pages;
+	mm->sys->nr_committed += (uint64_t)pages;
+}
+
+static int64_t vma_pages(const struct vma *vma)
+{
+	return (int64_t)((vma->end - vma->start) >> PAGE_SHIFT);
+}
+
 static void vma_insert(struct mm *mm, struct vma *vma)
 {
 	struct rb_node **link = &mm->vmas.node, *parent = NULL;
@@ -176,7 +193,7 @@ static void vma_insert(struct mm *mm, struct vma *vma)
 	rb_insert(&mm->vmas, &vma->node, parent, link);
 	gap_changed(mm, next);
 	mm->nr_vmas++;
-	mm->total_vm += (vma->end - vma->start) >> PAGE_SHIFT;
+	count_pages(mm, vma->flags, vma_pages(vma));
 }
 
 /**
@@ -193,7 +210,7 @@ void vma_remove(struct mm *mm, struct vma *vma)
 	rb_erase(&mm->vmas, &vma->node);
 	gap_changed(mm, next);
 	mm->nr_vmas--;
-	mm->total_vm -= (vma->end - vma->start) >> PAGE_SHIFT;
+	count_pages(mm, vma->flags, -vma_pages(vma));
 	kmem_cache_free(mm->sys, mm->sys->vma_cache, vma);
 }
 
@@ -241,6 +258,8 @@ int vma_reserve(struct mm *mm, struct vma_reserve *reserve, unsigned int nr)
 void vma_unreserve(struct mm *mm, struct vma_reserve *reserve)
 {
 	reserve_shrink(mm, reserve, 0);
+	commit_uncharge(mm->sys, reserve->nr_charged);
+	reserve->nr_charged = 0;
 }
 
 /**
@@ -261,9 +280,21 @@ void vma_cut(struct mm *mm, vaddr_t at, struct vma_reserve *reserve)
 		return;
 	tail = reserve_take(reserve);
 	*tail = (struct vma){.start = at, .end = vma->end, .flags = vma->flags};
-	mm->total_vm -= (vma->end - at) >> PAGE_SHIFT;
+	count_pages(mm, vma->flags, -(int64_t)((vma->end - at) >> PAGE_SHIFT));
 	vma->end = at;
 	vma_insert(mm, tail);
+}
+
+/**
+ * vma_set_flags() - an area gets other flags.
+ *
+ * Context: sys->lock held, mm write-locked.
+ */
+void vma_set_flags(struct mm *mm, struct vma *vma, uint32_t flags)
+{
+	count_pages(mm, vma->flags, -vma_pages(vma));
+	vma->flags = flags;
+	count_pages(mm, vma->flags, vma_pages(vma));
 }
 
 /**
@@ -276,7 +307,7 @@ void vma_grow(struct mm *mm, struct vma *vma, vaddr_t end)
 {
 	MM_ASSERT(end >= vma->end && end <= mm->window_end);
 	MM_DEBUG_ASSERT(vma_range_is_free(mm, vma->end, end));
-	mm->total_vm += (end - vma->end) >> PAGE_SHIFT;
+	count_pages(mm, vma->flags, (int64_t)((end - vma->end) >> PAGE_SHIFT));
 	vma->end = end;
 	gap_changed(mm, vma_next(vma));
 }
@@ -361,18 +392,20 @@ static int check_area(struct mm *mm, struct vma *vma, const struct vma *prev)
  */
 int vma_check(struct mm *mm)
 {
-	uint64_t nr = 0, pages = 0;
+	uint64_t nr = 0, pages = 0, accounted = 0;
 	struct vma *prev = NULL, *vma;
 	int err = rb_check(&mm->vmas);
 
 	for (vma = vma_of(rb_first(&mm->vmas)); vma && !err; prev = vma, vma = vma_next(vma)) {
 		err = check_area(mm, vma, prev);
 		nr++;
-		pages += (vma->end - vma->start) >> PAGE_SHIFT;
+		pages += (uint64_t)vma_pages(vma);
+		accounted += vma->flags & VMA_ACCOUNT ? (uint64_t)vma_pages(vma) : 0;
 	}
 	if (err)
 		return err;
 	CHECK(mm->nr_vmas == nr);
 	CHECK(mm->total_vm == pages);
+	CHECK(mm->nr_accounted == accounted);
 	return check_hole(mm, prev ? prev->end : mm->window_start, mm->window_end);
 }

@@ -24,6 +24,7 @@ enum vma_flags {
 	VMA_FOREIGN = 1 << 4,	/* somebody else maps it; the manager only keeps its place */
 	VMA_SEQ_READ = 1 << 5,	/* MADV_SEQUENTIAL */
 	VMA_RAND_READ = 1 << 6, /* MADV_RANDOM: no readahead */
+	VMA_ACCOUNT = 1 << 7,	/* its pages are committed (mm/commit.c) */
 };
 
 #define VMA_PROT (VMA_READ | VMA_WRITE | VMA_EXEC) /* the values of MM_PROT_* */
@@ -42,6 +43,7 @@ struct vma {
 struct vma_reserve {
 	struct rb_node *first;
 	unsigned int nr;
+	uint64_t nr_charged; /* pages of mm_charge() */
 };
 
 void vma_tree_init(struct mm *mm);
@@ -60,6 +62,7 @@ void vma_cut(struct mm *mm, vaddr_t at, struct vma_reserve *reserve);
 struct vma *vma_add(struct mm *mm, vaddr_t start, vaddr_t end, uint32_t flags,
 		    struct vma_reserve *reserve);
 void vma_remove(struct mm *mm, struct vma *vma);
+void vma_set_flags(struct mm *mm, struct vma *vma, uint32_t flags);
 void vma_grow(struct mm *mm, struct vma *vma, vaddr_t end);
 struct vma *vma_merge(struct mm *mm, struct vma *vma);
 

@@ -188,6 +188,8 @@ static int make_manager(struct runtime *rt)
 	cfg.policy = &policy_two_lists;
 	cfg.nr_cpus = RT_HANDLERS_MAX;
 	cfg.swappiness = rt->map.share->swappiness;
+	/* What a program is promised is the host's affair: it has its own limit. */
+	cfg.overcommit_memory = MM_OVERCOMMIT_ALWAYS;
 	cfg.window_start = rt->window_start;
 	cfg.window_end = rt->window_end;
 	cfg.cpu = current_cpu;

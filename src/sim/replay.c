@@ -376,6 +376,7 @@ static int system_create(struct sim_replay *r)
 	cfg.policy_seed = r->cfg.seed;
 	cfg.swappiness = r->cfg.swappiness;
 	cfg.page_cluster = r->cfg.page_cluster;
+	cfg.overcommit_memory = MM_OVERCOMMIT_ALWAYS; /* what was traced was granted */
 	cfg.window_start = 0;
 	cfg.window_end = PGTABLE_VA_MAX;
 	cfg.wake = wake;

@@ -36,6 +36,7 @@ static struct guest guest_create(enum swapdev_mem_mode mode)
 	assert_int_equal(swapdev_mem_create(&mem, &g.dev), 0);
 	cfg.machine = g.m;
 	cfg.policy = &policy_two_lists;
+	cfg.overcommit_memory = MM_OVERCOMMIT_ALWAYS;
 	assert_int_equal(mm_system_create(&cfg, &g.sys), 0);
 	assert_int_equal(mm_swapon(g.sys, g.dev, 0), 0);
 	assert_int_equal(mm_create(g.sys, &g.mm), 0);

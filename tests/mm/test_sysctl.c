@@ -22,10 +22,15 @@ static int64_t get(struct world *w, const char *name)
 static void ranges_and_defaults_are_linux(void **state)
 {
 	static const struct mm_sysctl_info linux_has[] = {
+		{"vm.admin_reserve_kbytes", 0, INT64_MAX, MM_SYSCTL_COMPUTED},
 		{"vm.max_map_count", 0, INT_MAX, 65530},
 		{"vm.min_free_kbytes", 0, INT_MAX, MM_SYSCTL_COMPUTED},
+		{"vm.overcommit_kbytes", 0, INT64_MAX, 0},
+		{"vm.overcommit_memory", 0, 2, 0},
+		{"vm.overcommit_ratio", 0, INT_MAX, 50},
 		{"vm.page-cluster", 0, 31, 3},
 		{"vm.swappiness", 0, 200, 60},
+		{"vm.user_reserve_kbytes", 0, INT64_MAX, MM_SYSCTL_COMPUTED},
 		{"vm.watermark_scale_factor", 1, 3000, 10},
 	};
 	struct mm_sysctl_info info;

@@ -37,6 +37,7 @@ void world_create(struct world *w, const struct world_config *cfg)
 	mm_cfg.policy = cfg->policy ? cfg->policy : policy_at(0);
 	mm_cfg.policy_seed = cfg->seed;
 	mm_cfg.page_cluster = cfg->page_cluster;
+	mm_cfg.overcommit_memory = cfg->overcommit;
 	mm_cfg.window_start = WORLD_BASE;
 	mm_cfg.window_end = WORLD_BASE + WORLD_PAGES * PAGE_SIZE;
 	assert_int_equal(mm_system_create(&mm_cfg, &w->sys), 0);

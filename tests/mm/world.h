@@ -26,12 +26,13 @@ struct world_config {
 	const struct swapdev_fault_rule *rules;
 	unsigned int nr_rules;
 	unsigned int page_cluster;
+	unsigned int overcommit; /* vm.overcommit_memory */
 	uint64_t seed;
 };
 
-#define WORLD_CONFIG_DEFAULT                                          \
-	{                                                             \
-		.nr_frames = 320, .nr_slots = 4096, .page_cluster = 3 \
+#define WORLD_CONFIG_DEFAULT                                                           \
+	{                                                                              \
+		.nr_frames = 320, .nr_slots = 4096, .page_cluster = 3, .overcommit = 1 \
 	}
 
 /* What the program must find in a page. */

@@ -169,15 +169,21 @@ static void do_advise(struct space *s, struct rng *rng)
 	assert_int_equal(err, expected);
 }
 
-/* The pages from first on that one area holds. */
+/*
+ * The pages from first on that one area holds. The model knows where they are alike, the area
+ * itself whether all are promised.
+ */
 static unsigned int area_pages(const struct space *s, unsigned int first)
 {
-	unsigned int nr = 1;
+	struct mm_area area;
+	unsigned int nr = 1, nr_promised;
 
 	while (first + nr < PAGES && s->model[first + nr].is_mapped &&
 	       s->model[first + nr].flags == s->model[first].flags)
 		nr++;
-	return nr;
+	assert_int_equal(mm_query(s->mm, space_va(s, first), &area), 0);
+	nr_promised = (unsigned int)((area.end - space_va(s, first)) / PAGE_SIZE);
+	return nr < nr_promised ? nr : nr_promised;
 }
 
 static void model_move(struct space *s, struct range from, struct range to, bool stays)
@@ -199,13 +205,13 @@ static void model_move(struct space *s, struct range from, struct range to, bool
 struct remap {
 	struct range from, to;
 	int flags;
+	bool is_at_end; /* from ends where its area does */
 };
 
 /* Where the pages are afterwards; PAGES: nowhere, it fails. */
 static unsigned int model_remap_place(const struct space *s, const struct remap *r)
 {
 	unsigned int end = r->from.first + r->from.nr;
-	bool is_at_end = r->from.nr == area_pages(s, r->from.first);
 
 	if (r->flags & MM_MREMAP_FIXED)
 		return r->to.first;
@@ -213,7 +219,7 @@ static unsigned int model_remap_place(const struct space *s, const struct remap 
 		return model_is_free(s, r->to) ? r->to.first : model_find_gap(s, r->to.nr);
 	if (r->to.nr <= r->from.nr)
 		return r->from.first;
-	if (is_at_end && r->from.first + r->to.nr <= PAGES &&
+	if (r->is_at_end && r->from.first + r->to.nr <= PAGES &&
 	    model_is_free(s, (struct range){end, r->to.nr - r->from.nr}))
 		return r->from.first;
 	return r->flags & MM_MREMAP_MAYMOVE ? model_find_gap(s, r->to.nr) : PAGES;
@@ -231,17 +237,20 @@ static int random_remap_flags(struct rng *rng)
 /* What moves is all that one area has from a random page on, or less. */
 static void do_remap(struct space *s, struct rng *rng)
 {
-	struct remap r = {random_range(rng, 16), random_range(rng, 24),
-			  random_remap_flags(rng)};
+	struct remap r = {random_range(rng, 16), random_range(rng, 24), random_remap_flags(rng),
+			  false};
 	const struct model_page *m = &s->model[r.from.first];
+	unsigned int nr_area;
 	vaddr_t addr = 0;
 	bool overlaps;
 	int err;
 
 	if (!m->is_mapped || m->flags & VMA_FOREIGN)
 		return;
-	if (r.from.nr > area_pages(s, r.from.first))
-		r.from.nr = area_pages(s, r.from.first);
+	nr_area = area_pages(s, r.from.first);
+	if (r.from.nr > nr_area)
+		r.from.nr = nr_area;
+	r.is_at_end = r.from.nr == nr_area;
 	if (r.flags & MM_MREMAP_DONTUNMAP)
 		r.to.nr = r.from.nr;
 	if (r.to.first + r.to.nr > PAGES)
