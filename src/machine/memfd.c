@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine that is this process, without userfaultfd.
+ *
+ *	pool: the memory file, mapped whole          window: address space, reserved
+ *	ram ->[ 0 | 1 | 2 | 3 | 4 | 5 | ... ]        [ none | 2, rw | 3, rw | none | 5, r | none
+ *]
+ *
+ * Frame n is page n of a memory file (memfd_create(2)). The pool shows all of it to the
+ * manager; a translation is one more mapping of the same page, at its virtual address in the
+ * window, with mmap(MAP_FIXED). What is not translated is reserved without any access, so that
+ * touching it, or writing what was mapped for reading, is SIGSEGV, for the program's own faults
+ * too: who handles the signal asks the manager which it was.
+ *
+ * Neighbours in the window whose frames are neighbours in the file are one call, and one
+ * mapping of the kernel's (it joins them by itself); other pages have a mapping each, and so
+ * has each hole between them. The kernel allows vm.max_map_count of them (65530). When it
+ * refuses one more the machine forgets translations, which it may (mm/machine.h, 1), with a
+ * clock hand over the frames: FORGET_PAGES of them, so that the next refusals are far.
+ *
+ * What the kernel holds of a page (I/O under way) it holds of the file's page, which no mapping
+ * or unmapping moves: nothing is lost between frame and window. But when the manager writes a
+ * frame to swap while a device still writes it, that goes unseen, so whoever lets the kernel
+ * write managed memory must keep it resident meanwhile.
+ *
+ * fork shares the file with the child: machine_memfd_reattach() gives it a copy. Until then
+ * nobody may write a frame, in neither process.
+ *
+ * Invariants
+ * 1. va_of[n] is where frame n is mapped in the window, 0 if nowhere.
+ * 2. What is not mapped from the file in the window is reserved, or not the machine's.
+ *
+ * Locks: each op holds lock, over its system calls: they take the kernel's lock of the address
+ * space for writing, so there is nothing to be had from running two at a time.
+ */
+#include "machine/memfd.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/checked.h"
+#include "base/lock.h"
+#include "base/syscall.h"
+#include "mm/pgtable.h"
+#include "ration/mm.h"
+
+#define FORGET_PAGES 4096 /* an eighth of the translations that the default limit allows */
+#define COPY_BYTES   ((uint64_t)1 << 20)
+
+struct machine_space {
+	bool is_used; /* lock */
+};
+
+struct machine_memfd {
+	struct machine m;
+	int fd;				  /* (c), but for reattach */
+	vaddr_t window_start, window_end; /* (c) */
+	uint64_t state_bytes;		  /* (c) of this and va_of */
+	struct mm_lock lock;
+	struct machine_space space;
+	pfn_t hand;			  /* lock; the frame whose turn it is to be forgotten */
+	struct machine_memfd_stats stats; /* lock */
+	vaddr_t va_of[];		  /* lock; by frame */
+};
+
+static struct machine_memfd *memfd_of(struct machine *m)
+{
+	return (struct machine_memfd *)m; /* its first member */
+}
+
+static bool is_error(long ret)
+{
+	return (unsigned long)ret >= (unsigned long)-4095;
+}
+
+static uint64_t ram_bytes(const struct machine_memfd *mf)
+{
+	return (uint64_t)mf->m.nr_frames * PAGE_SIZE;
+}
+
+static int reserve(vaddr_t start, uint64_t len, int fixed)
+{
+	long got = sys_call6(SYS_mmap, (long)start, (long)len, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
+
+	return is_error(got) ? (int)got : 0;
+}
+
+/* Neighbouring changes that are one call: to be mapped from the file, or to be reserved. */
+struct stretch {
+	vaddr_t va;
+	pfn_t pfn;
+	pte_t bits; /* of the translations to be made; 0: they end */
+	uint32_t nr;
+};
+
+#define STRETCH_BITS (PTE_PRESENT | PTE_WRITE | PTE_NX)
+
+static pte_t bits_of(pte_t pte)
+{
+	return pte_is_present(pte) ? pte & STRETCH_BITS : 0;
+}
+
+static bool stretch_goes_on(const struct stretch *s, const struct machine_change *c)
+{
+	if (c->va != s->va + s->nr * PAGE_SIZE || bits_of(c->new_pte) != s->bits)
+		return false;
+	return s->bits == 0 ? pte_is_present(c->old_pte)
+			    : pte_pfn(c->new_pte) == s->pfn + s->nr;
+}
+
+static struct stretch stretch_cut(const struct machine_batch *batch, uint32_t from)
+{
+	const struct machine_change *first = &batch->changes[from];
+	struct stretch s = {
+		.va = first->va,
+		.pfn = pte_pfn(first->new_pte),
+		.bits = bits_of(first->new_pte),
+		.nr = 1,
+	};
+
+	while (from + s.nr < batch->nr && stretch_goes_on(&s, &batch->changes[from + s.nr]))
+		s.nr++;
+	return s;
+}
+
+static int stretch_prot(const struct stretch *s)
+{
+	int prot = PROT_READ;
+
+	if (s->bits & PTE_WRITE)
+		prot |= PROT_WRITE;
+	if (!(s->bits & PTE_NX))
+		prot |= PROT_EXEC;
+	return prot;
+}
+
+/* MAP_POPULATE: the page is there, so the access that waits need not fault in the kernel. */
+static int stretch_map(struct machine_memfd *mf, const struct stretch *s)
+{
+	long got = sys_call6(SYS_mmap, (long)s->va, (long)(s->nr * PAGE_SIZE), stretch_prot(s),
+			     MAP_SHARED | MAP_FIXED | MAP_POPULATE, mf->fd,
+			     (long)((uint64_t)s->pfn * PAGE_SIZE));
+
+	mf->stats.nr_calls++;
+	return is_error(got) ? (int)got : 0;
+}
+
+static int stretch_do(struct machine_memfd *mf, const struct stretch *s)
+{
+	if (s->bits)
+		return stretch_map(mf, s);
+	mf->stats.nr_calls++;
+	return reserve(s->va, s->nr * PAGE_SIZE, MAP_FIXED);
+}
+
+/*
+ * At its limit the kernel refuses mmap() whatever it would do, so the page is first unmapped,
+ * which takes a mapping less, and then reserved, which joins the reserved pages beside it. In
+ * the middle of a stretch unmapping needs one more: that frame is passed over.
+ */
+static bool forget_frame(struct machine_memfd *mf, pfn_t pfn)
+{
+	vaddr_t va = mf->va_of[pfn];
+
+	if (!va || sys_call2(SYS_munmap, (long)va, PAGE_SIZE))
+		return false;
+	reserve(va, PAGE_SIZE, MAP_FIXED_NOREPLACE);
+	mf->va_of[pfn] = 0;
+	mf->stats.nr_forgotten++;
+	return true;
+}
+
+static bool forget_some(struct machine_memfd *mf)
+{
+	uint32_t nr = 0;
+
+	for (pfn_t i = 0; i < mf->m.nr_frames && nr < FORGET_PAGES; i++) {
+		nr += forget_frame(mf, mf->hand);
+		mf->hand = (mf->hand + 1) % mf->m.nr_frames;
+	}
+	return nr > 0;
+}
+
+/* A call that is refused has changed nothing: the kernel counts its mappings first. */
+static int stretch_insist(struct machine_memfd *mf, const struct stretch *s)
+{
+	int err = stretch_do(mf, s);
+
+	if (err == -ENOMEM && forget_some(mf))
+		err = stretch_do(mf, s);
+	return err;
+}
+
+static void note_change(struct machine_memfd *mf, const struct machine_change *c)
+{
+	if (pte_is_present(c->old_pte)) {
+		pfn_t pfn = pte_pfn(c->old_pte);
+
+		MM_ASSERT(pfn < mf->m.nr_frames);
+		if (mf->va_of[pfn] == c->va)
+			mf->va_of[pfn] = 0;
+		mf->stats.nr_unmapped++;
+	}
+	if (pte_is_present(c->new_pte)) {
+		mf->va_of[pte_pfn(c->new_pte)] = c->va;
+		mf->stats.nr_mapped++;
+	}
+}
+
+/* Return: 0, or -errno and batch->nr_done tells how far it came. */
+static int apply_locked(struct machine_memfd *mf, struct machine_batch *batch)
+{
+	while (batch->nr_done < batch->nr) {
+		const struct machine_change *c = &batch->changes[batch->nr_done];
+		struct stretch s = stretch_cut(batch, batch->nr_done);
+		int err;
+
+		if (!s.bits && !pte_is_present(c->old_pte)) {
+			batch->nr_done++;
+			continue;
+		}
+		MM_ASSERT(!s.bits || s.pfn + s.nr <= mf->m.nr_frames);
+		err = stretch_insist(mf, &s);
+		if (err)
+			return err;
+		for (uint32_t i = 0; i < s.nr; i++)
+			note_change(mf, &c[i]);
+		batch->nr_done += s.nr;
+	}
+	return 0;
+}
+
+/* -EAGAIN for what is lacking now: another unmapping makes room. */
+static int memfd_apply(struct machine *m, struct machine_space *space,
+		       struct machine_batch *batch)
+{
+	struct machine_memfd *mf = memfd_of(m);
+	int err;
+
+	(void)space;
+	batch->nr_done = 0;
+	mm_lock_acquire(&mf->lock);
+	err = apply_locked(mf, batch);
+	mm_lock_release(&mf->lock);
+	return err == -ENOMEM ? -EAGAIN : err;
+}
+
+static int memfd_space_create(struct machine *m, vaddr_t start, vaddr_t end,
+			      struct machine_space **ret_space)
+{
+	struct machine_memfd *mf = memfd_of(m);
+	bool was_used;
+
+	if (start < mf->window_start || end > mf->window_end || start >= end)
+		return -EINVAL;
+	mm_lock_acquire(&mf->lock);
+	was_used = mf->space.is_used;
+	mf->space.is_used = true;
+	mm_lock_release(&mf->lock);
+	if (was_used)
+		return -EBUSY;
+	*ret_space = &mf->space;
+	return 0;
+}
+
+static void memfd_space_destroy(struct machine *m, struct machine_space *space)
+{
+	struct machine_memfd *mf = memfd_of(m);
+
+	mm_lock_acquire(&mf->lock);
+	space->is_used = false;
+	mm_lock_release(&mf->lock);
+}
+
+static const struct machine_ops memfd_ops = {
+	.name = "memfd",
+	.caps = MACHINE_FAULTS_COST,
+	.space_create = memfd_space_create,
+	.space_destroy = memfd_space_destroy,
+	.apply = memfd_apply,
+};
+
+/* Return: the descriptor, or -errno. */
+static int file_create(uint64_t bytes)
+{
+	int fd = (int)sys_call2(SYS_memfd_create, (long)"ration-ram", MFD_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = (int)sys_call2(SYS_ftruncate, fd, (long)bytes);
+	if (!err)
+		return fd;
+	sys_call2(SYS_close, fd, 0);
+	return err;
+}
+
+static int pool_map(int fd, vaddr_t at, uint64_t bytes, vaddr_t *ret_start)
+{
+	long got = sys_call6(SYS_mmap, (long)at, (long)bytes, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | (at ? MAP_FIXED : 0), fd, 0);
+
+	if (is_error(got))
+		return (int)got;
+	*ret_start = (vaddr_t)got;
+	return 0;
+}
+
+static bool config_is_valid(const struct machine_memfd_config *cfg)
+{
+	if (cfg->ram_bytes == 0 || cfg->ram_bytes / PAGE_SIZE >= PFN_NONE)
+		return false;
+	if ((cfg->ram_bytes | cfg->window_start | cfg->window_end) & ~PAGE_MASK)
+		return false;
+	return cfg->window_start > 0 && cfg->window_start < cfg->window_end;
+}
+
+/* The rest of machine_memfd_create(): file, pool and window. */
+static int memfd_init(struct machine_memfd *mf, const struct machine_memfd_config *cfg)
+{
+	vaddr_t ram = 0;
+	int err;
+
+	mf->fd = file_create(cfg->ram_bytes);
+	if (mf->fd < 0)
+		return mf->fd;
+	err = pool_map(mf->fd, 0, cfg->ram_bytes, &ram);
+	if (err)
+		goto close_fd;
+	err = reserve(cfg->window_start, cfg->window_end - cfg->window_start,
+		      MAP_FIXED_NOREPLACE);
+	if (err)
+		goto unmap_pool;
+	mf->window_start = cfg->window_start;
+	mf->window_end = cfg->window_end;
+	mf->m = (struct machine){
+		.ops = &memfd_ops,
+		.ram = (char *)ram,
+		.nr_frames = (pfn_t)(cfg->ram_bytes / PAGE_SIZE),
+	};
+	mm_lock_init(&mf->lock, LOCK_RANK_MACHINE);
+	return 0;
+unmap_pool:
+	sys_call2(SYS_munmap, (long)ram, (long)cfg->ram_bytes);
+close_fd:
+	sys_call2(SYS_close, mf->fd, 0);
+	return err;
+}
+
+/**
+ * machine_memfd_create() - make the machine: file, pool and window.
+ * @cfg: ram_bytes whole pages; the window must be free.
+ * @ret_machine: to be given to mm_system_create(), and to machine_memfd_destroy().
+ *
+ * The file takes memory as frames are written. The machine's own state is 8 bytes a frame.
+ *
+ * Return: 0; -EINVAL for a @cfg that breaks the rules; -EEXIST if the window is taken; -ENOSYS
+ * without memfd_create(2) (before Linux 3.17, or filtered); -EMFILE, -ENFILE; -ENOMEM.
+ */
+int machine_memfd_create(const struct machine_memfd_config *cfg, struct machine **ret_machine)
+{
+	struct machine_memfd *mf;
+	uint64_t bytes;
+	long state;
+	int err;
+
+	if (!config_is_valid(cfg))
+		return -EINVAL;
+	bytes = sizeof(*mf) + cfg->ram_bytes / PAGE_SIZE * sizeof(mf->va_of[0]);
+	bytes = (bytes + PAGE_SIZE - 1) & PAGE_MASK;
+	state = sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (is_error(state))
+		return (int)state;
+	mf = (struct machine_memfd *)state;
+	err = memfd_init(mf, cfg);
+	if (err) {
+		sys_call2(SYS_munmap, state, (long)bytes);
+		return err;
+	}
+	mf->state_bytes = bytes;
+	*ret_machine = &mf->m;
+	return 0;
+}
+
+/**
+ * machine_memfd_destroy() - undo machine_memfd_create().
+ *
+ * Context: nobody uses the machine or the addresses of pool and window any more.
+ */
+void machine_memfd_destroy(struct machine *m)
+{
+	struct machine_memfd *mf = memfd_of(m);
+
+	sys_call2(SYS_munmap, (long)mf->window_start,
+		  (long)(mf->window_end - mf->window_start));
+	sys_call2(SYS_munmap, (long)m->ram, (long)ram_bytes(mf));
+	sys_call2(SYS_close, mf->fd, 0);
+	sys_call2(SYS_munmap, (long)mf, (long)mf->state_bytes);
+}
+
+/* Copies what the pool holds to fd, hole by hole of the old file, so that holes stay holes. */
+static int copy_data(const struct machine_memfd *mf, int fd)
+{
+	uint64_t end = ram_bytes(mf), at = 0;
+
+	while (at < end) {
+		long data = sys_call3(SYS_lseek, mf->fd, (long)at, SEEK_DATA);
+		long hole;
+
+		if (data == -ENXIO)
+			return 0;
+		hole = data < 0 ? data : sys_call3(SYS_lseek, mf->fd, data, SEEK_HOLE);
+		if (hole < 0)
+			return (int)hole;
+		for (at = (uint64_t)data; at < (uint64_t)hole;) {
+			uint64_t len = min_u64((uint64_t)hole - at, COPY_BYTES);
+			long done = sys_call4(SYS_pwrite64, fd, (long)(mf->m.ram + at),
+					      (long)len, (long)at);
+
+			if (done <= 0)
+				return done ? (int)done : -ENOSPC;
+			at += (uint64_t)done;
+		}
+	}
+	return 0;
+}
+
+/**
+ * machine_memfd_reattach() - give the child of a fork a file of its own.
+ *
+ * The pool stays at its address with the content that it has now.
+ *
+ * Return: 0, or -errno (-ENOMEM, -ENOSPC, -EMFILE) and the pool is still the parent's: the
+ * child must not go on.
+ * Context: in the child, before any other call, by a thread of the file table that will use the
+ * machine and still has the parent's file. Nothing is mapped in the window, and the parent
+ * writes no frame, from before the fork until this returns.
+ */
+int machine_memfd_reattach(struct machine *m)
+{
+	struct machine_memfd *mf = memfd_of(m);
+	int fd = file_create(ram_bytes(mf));
+	vaddr_t ram;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = copy_data(mf, fd);
+	if (!err)
+		err = pool_map(fd, (vaddr_t)m->ram, ram_bytes(mf), &ram);
+	if (err) {
+		sys_call2(SYS_close, fd, 0);
+		return err;
+	}
+	sys_call2(SYS_close, mf->fd, 0);
+	mf->fd = fd;
+	return 0;
+}
+
+/**
+ * machine_memfd_stats() - how many pages went which way.
+ *
+ * Context: takes the machine's lock.
+ */
+void machine_memfd_stats(struct machine *m, struct machine_memfd_stats *ret_stats)
+{
+	struct machine_memfd *mf = memfd_of(m);
+
+	mm_lock_acquire(&mf->lock);
+	*ret_stats = mf->stats;
+	mm_lock_release(&mf->lock);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine that is this process, where userfaultfd is not to be had: a memory file and
+ * mmap(). How it works is told in machine/memfd.c.
+ *
+ * As machine/host.h, nothing here touches errno, malloc, stdio or thread-local storage. The
+ * file belongs to the file table of the thread that created (or reattached) the machine; only
+ * threads that share that table may call apply().
+ */
+#ifndef MACHINE_MEMFD_H
+#define MACHINE_MEMFD_H
+
+#include "mm/machine.h"
+
+struct machine_memfd_config {
+	uint64_t ram_bytes;		  /* whole pages, at least one */
+	vaddr_t window_start, window_end; /* page aligned, free; start < end */
+};
+
+/* Since create; for tests and benchmarks. */
+struct machine_memfd_stats {
+	uint64_t nr_mapped, nr_unmapped; /* pages */
+	uint64_t nr_calls;		 /* mmap() */
+	uint64_t nr_forgotten;		 /* pages, because the kernel had no mapping left */
+};
+
+int machine_memfd_create(const struct machine_memfd_config *cfg, struct machine **ret_machine);
+void machine_memfd_destroy(struct machine *m);
+int machine_memfd_reattach(struct machine *m);
+void machine_memfd_stats(struct machine *m, struct machine_memfd_stats *ret_stats);
+
+#endif
