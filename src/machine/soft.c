@@ -450,7 +450,7 @@ int machine_soft_create(const struct machine_soft_config *cfg, struct machine **
 	}
 	soft->ops = (struct machine_ops){
 		.name = "soft",
-		.caps = cfg->caps,
+		.caps = cfg->caps | MACHINE_MAPS_SHARED,
 		.space_create = soft_space_create,
 		.space_destroy = soft_space_destroy,
 		.apply = soft_apply,

@@ -40,7 +40,7 @@ int mm_idle_range(struct mm *mm, vaddr_t start, vaddr_t end)
 		for (unsigned int i = 0; i < (err ? batch.nr_done : batch.nr); i++) {
 			struct page *page = page_of(mm->sys, pte_pfn(changes[i].new_pte));
 
-			pte_set(mm, anon_page_pte(page), changes[i].new_pte);
+			pte_set(mm, pgtable_lookup(mm, changes[i].va), changes[i].new_pte);
 			if (changes[i].old_pte & PTE_DIRTY)
 				anon_page_mark_dirty(mm->sys, page);
 		}

@@ -52,7 +52,7 @@ static inline struct page *page_prepare(struct mm_system *sys, pfn_t pfn, unsign
 	page->refs = 1;
 	page->owner = 0;
 	page->index = 0;
-	page->swap = 0;
+	page->slot_and_mapcount = 0;
 	STAT(sys, pgalloc, 1 << order);
 	return page;
 }

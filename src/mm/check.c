@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mm_check(): every invariant of the manager, module by module, then those between modules:
- *  1. An anonymous page is named by one resident entry if page->mm is set, by none if not; it
- * is that entry which page->mm and page->index say.
- *  2. page->refs is the number of its names: entry, swap cache, I/O in flight.
+ *  1. page->mapcount is the number of resident entries that name the page, and rmap_walk()
+ *     finds them. An exclusive page is named by the entry that page->mm and page->index say; a
+ *     shared one by entries at page->index, in mms of its family.
+ *  2. page->refs is the number of its names: entries, swap cache, I/O in flight.
  *  3. A slot's count is the number of swap entries that name it.
  *  4. A page that is on no list and not isolated has I/O in flight or is being made
  * (PG_locked).
@@ -16,7 +17,7 @@
 #include "mm/vma.h"
 
 struct census {
-	uint64_t nr_anon, nr_swapcached, nr_writeback, nr_touched;
+	uint64_t nr_anon, nr_mapped, nr_swapcached, nr_writeback, nr_touched;
 };
 
 static int check_frame(const struct mm_system *sys, pfn_t pfn, struct census *census)
@@ -26,7 +27,7 @@ static int check_frame(const struct mm_system *sys, pfn_t pfn, struct census *ce
 
 	if (!page_has(page, PG_anon))
 		return 0;
-	names = (page->mm != NULL) + page_has(page, PG_swapcache);
+	names = page->mapcount + page_has(page, PG_swapcache);
 	if (!sys->nr_io)
 		CHECK(page->refs == names && !page_has(page, PG_writeback)); /* 2 */
 	CHECK(page->refs >= names && page->refs <= names + 1);		     /* 2 */
@@ -34,7 +35,8 @@ static int check_frame(const struct mm_system *sys, pfn_t pfn, struct census *ce
 	CHECK(page_has(page, PG_lru | PG_isolated | PG_locked | PG_writeback)); /* 4 */
 	CHECK(!(page_has(page, PG_lru) && page_has(page, PG_isolated)));
 	CHECK(page_has(page, PG_dirty | PG_swapcache | PG_lazyfree | PG_dead));
-	census->nr_anon += page->mm != NULL;
+	census->nr_anon += page_is_mapped(page);
+	census->nr_mapped += page->mapcount;
 	census->nr_swapcached += page_has(page, PG_swapcache);
 	census->nr_writeback += page_has(page, PG_writeback);
 	return 0;
@@ -54,8 +56,9 @@ static int check_entry(struct mm *mm, vaddr_t va, pte_t pte, uint64_t *nr_reside
 	}
 	CHECK(pte_pfn(pte) < sys->nr_frames);
 	page = page_of(sys, pte_pfn(pte));
-	CHECK(page_has(page, PG_anon) && page->mm == mm &&
-	      page->index == va >> PAGE_SHIFT); /* 1 */
+	CHECK(page_has(page, PG_anon) && page->index == va >> PAGE_SHIFT); /* 1 */
+	CHECK(page_is_exclusive(page) ? page->mm == mm && page->mapcount == 1
+				      : page->family && page->family == mm->family); /* 1 */
 	CHECK(!(pte_is_present(pte) && page_has(page, PG_writeback)));
 	(*nr_resident)++;
 	return 0;
@@ -95,7 +98,7 @@ static int check_swap_counts(struct mm_system *sys)
 static int check_all(struct mm_system *sys)
 {
 	struct census census = {0};
-	uint64_t nr_anon = 0;
+	uint64_t nr_resident = 0;
 	struct mm *mm;
 
 	CHECK(zone_check(sys) == 0);
@@ -108,10 +111,10 @@ static int check_all(struct mm_system *sys)
 		CHECK(check_frame(sys, pfn, &census) == 0);
 	list_for_each_entry (mm, &sys->mms, node) {
 		CHECK(check_mm(mm, &census) == 0);
-		nr_anon += mm->nr_resident;
+		nr_resident += mm->nr_resident;
 	}
 	CHECK(check_swap_counts(sys) == 0);
-	CHECK(census.nr_anon == nr_anon);				     /* 1, 5 */
+	CHECK(census.nr_mapped == nr_resident);				     /* 1, 5 */
 	CHECK(census.nr_anon == sys->vmstat[MM_VMSTAT_nr_anon_pages]);	     /* 5 */
 	CHECK(census.nr_swapcached == sys->vmstat[MM_VMSTAT_nr_swapcached]); /* 5 */
 	CHECK(census.nr_writeback == sys->vmstat[MM_VMSTAT_nr_writeback]);   /* 5 */

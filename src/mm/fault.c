@@ -165,7 +165,6 @@ static bool fresh_page(struct fault *f, pte_t *pte, vaddr_t va, struct page **re
 	page->flags = PG_anon | PG_dirty;
 	page->refs = 0;
 	page->mm = NULL;
-	page->swap = 0;
 	anon_page_attach(f->mm, page, va);
 	pte_set(f->mm, pte, pte_make(page_pfn(sys, page), PTE_IDLE));
 	sys->nr_touched++;

@@ -9,7 +9,8 @@
  * 3. A machine may report a page accessed too late or never; it must never lose a dirty bit.
  * 4. A machine never calls back into the manager from inside an op.
  * 5. While a frame is mapped, the manager does not touch its content: it unmaps first. (On the
- *    host a mapped page has left the pool of frames.)
+ *    host a mapped page has left the pool of frames.) A machine with MACHINE_MAPS_SHARED lets
+ * it read a frame whose translations are all read-only.
  * 6. RAM is contiguous for the manager: frame n lies at ram + n * PAGE_SIZE. The content of a
  *    frame that was never written is undefined, but readable.
  * 7. The manager never runs two ops on one address at the same time; on different addresses it
@@ -24,6 +25,7 @@ enum machine_caps {
 	MACHINE_SETS_ACCESSED = 1 << 0, /* harvest() reports PTE_ACCESSED */
 	MACHINE_SETS_DIRTY = 1 << 1,  /* a writable translation tells whether it was written */
 	MACHINE_FAULTS_COST = 1 << 2, /* a fault costs far more than a translation in a batch */
+	MACHINE_MAPS_SHARED = 1 << 3, /* one frame may be translated at several addresses */
 	MACHINE_HUGE_64K = 1 << 8,    /* takes changes of order 4 */
 	MACHINE_HUGE_2M = 1 << 9,     /* of order 9 */
 	MACHINE_HUGE_1G = 1 << 10,    /* of order 18 */

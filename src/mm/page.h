@@ -25,8 +25,12 @@
  * (page_block_order()), and refs == 0 in the others. page_free() wants the last reference, so
  * that a frame with refs == 0 is free, reserved, dead or a tail, and freeing it again is seen.
  *
- * References of an ANON frame: one for the page table entry that maps it, one for the swap
- * cache (PG_swapcache), one for I/O in flight (PG_locked by a read, or PG_writeback).
+ * References of an ANON frame: one for each page table entry that maps it (mapcount), one for
+ * the swap cache (PG_swapcache), one for I/O in flight (PG_locked by a read, or PG_writeback).
+ *
+ * Who maps it (mm/rmap.c goes from a frame to its entries):
+ *   exclusive   PG_anon, !PG_shared   mapcount 0 or 1; ->mm is the one that maps it, NULL: none
+ *   shared      PG_anon, PG_shared    mapcount > 0: mms of ->family, which fork made
  */
 #ifndef MM_PAGE_H
 #define MM_PAGE_H
@@ -34,6 +38,7 @@
 #include "base/assert.h"
 #include "ration/types.h"
 
+struct anon_family;
 struct kmem_cache;
 struct mm;
 struct mm_system;
@@ -50,7 +55,7 @@ enum page_flags {
 	PG_locked = 1u << 8,	/* its content or its translation is being made: answer RETRY */
 	PG_writeback = 1u << 9, /* being written to swap: its content must not change */
 	PG_dirty = 1u << 10,	/* differs from its swap copy, or has none */
-	PG_swapcache = 1u << 11,  /* ->swap is its slot */
+	PG_swapcache = 1u << 11,  /* page_swap() is its slot */
 	PG_active = 1u << 12,	  /* on the active list */
 	PG_referenced = 1u << 13, /* seen accessed once while inactive */
 	PG_readahead = 1u << 14,  /* read ahead, not yet touched */
@@ -61,28 +66,37 @@ enum page_flags {
 	PG_workingset = 1u << 19, /* was active when it was deactivated */
 	PG_slab_tail = 1u << 20,  /* not the first frame of its slab */
 	PG_demand = 1u << 21,	  /* read because it was touched: mapping it is a major fault */
+	PG_shared = 1u << 22,	  /* ANON that fork made common: ->family, not ->mm */
 };
 
 /* In the flags of the first frame of a block that is handed out: the block's order. */
 #define PAGE_ORDER_SHIFT 28
+
+#define PAGE_MAPCOUNT_BITS 18
+#define PAGE_MAPCOUNT_MAX  ((1u << PAGE_MAPCOUNT_BITS) - 1)
+
+/* Slots that a page can name: 128 TiB. */
+#define PAGE_SLOT_MAX ((uint64_t)1 << 35)
 
 struct page {
 	uint32_t flags; /* enum page_flags */
 	uint32_t refs;
 	pfn_t next, prev; /* the list it is on: buddy, pcp, LRU, slab */
 	union {
-		struct mm *mm;		  /* ANON, while a page table entry maps it; TABLE */
-		struct kmem_cache *cache; /* SLAB */
+		struct mm *mm;		    /* ANON, while a page table entry maps it; TABLE */
+		struct anon_family *family; /* ANON with PG_shared */
+		struct kmem_cache *cache;   /* SLAB */
 		uint64_t owner;
 	};
 	union {
-		uint64_t index; /* ANON: virtual page number in ->mm */
+		uint64_t index; /* ANON: virtual page number */
 		void *freelist; /* SLAB, first frame */
 	};
 	union {
-		uint64_t swap;	     /* ANON with PG_swapcache: its swp_entry_t */
-		uint32_t order;	     /* FREE, SLAB: the block is 1 << order frames */
-		uint32_t table_used; /* TABLE: entries that are not NONE */
+		uint32_t mapcount : PAGE_MAPCOUNT_BITS; /* page table entries that map it */
+		uint64_t slot_and_mapcount; /* above it, ANON with PG_swapcache: page_swap() */
+		uint32_t order;		    /* FREE, SLAB: the block is 1 << order frames */
+		uint32_t table_used;	    /* TABLE: entries that are not NONE */
 		struct {
 			uint32_t slab_order;
 			uint16_t slab_inuse, slab_objects; /* SLAB, first frame */
@@ -175,6 +189,17 @@ static inline pfn_t page_list_pop(struct page *mem_map, struct page_list *list)
 static inline bool page_has(const struct page *page, uint32_t flag)
 {
 	return (page->flags & flag) != 0;
+}
+
+static inline bool page_is_mapped(const struct page *page)
+{
+	return page->mapcount > 0;
+}
+
+/* A page that one entry maps, at most, and that says itself which. */
+static inline bool page_is_exclusive(const struct page *page)
+{
+	return (page->flags & (PG_anon | PG_shared)) == PG_anon;
 }
 
 static inline unsigned int page_block_order(const struct page *page)

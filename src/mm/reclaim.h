@@ -9,10 +9,9 @@
 #include "mm/system.h"
 
 /* rmap.c: a program's pages and what names them */
-pte_t *anon_page_pte(const struct page *page); /* of the mapped page; never NULL */
+pte_t *anon_page_pte(const struct page *page); /* of an exclusive, mapped page; never NULL */
 void anon_page_attach(struct mm *mm, struct page *page, vaddr_t va);
 void anon_swap_attach(struct mm *mm, pte_t *pte, struct page *page, vaddr_t va);
-void anon_page_to_swap(struct page *page, pte_t *pte);
 void anon_page_mark_dirty(struct mm_system *sys, struct page *page);
 void anon_page_put(struct mm_system *sys, struct page *page);
 bool anon_page_is_busy(const struct page *page);

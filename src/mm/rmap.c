@@ -2,23 +2,82 @@
 /*
  * From a frame back to what names it.
  *
- * An anonymous page is mapped by at most one page table entry: page->mm and page->index say
- * which. It is also named by its slot while it is in the swap cache. Each name is a reference,
- * I/O in flight is one more, and the frame is freed with the last.
+ * page->mapcount page table entries map a page, and rmap_walk() finds them. That of an
+ * exclusive anonymous page is said by page->mm and page->index: no list, no memory. A page that
+ * fork made common to several address spaces (PG_shared) names their family instead: all mms
+ * that descend from one by fork. Nothing moves a shared page to another address (mremap copies
+ * it first), so it is mapped by those members whose entry at page->index names the frame. The
+ * walk looks at each member's tables, and ends when it has found mapcount of them. Linux keeps
+ * a tree of VMAs for each such page instead (anon_vma), which costs memory for each VMA of each
+ * process.
+ *
+ * A shared page becomes exclusive again by the write of its last mapper
+ * (page_make_exclusive()), or when nobody maps it.
+ *
+ * A page is also named by its slot while it is in the swap cache. Each name is a reference, I/O
+ * in flight is one more, and the frame is freed with the last.
  *
  * A frame that reclaim has isolated is in somebody's array and cannot go at once: it is marked
  * PG_dead, comes back to a list, and the next scan frees it. So is a frame with I/O in flight,
  * which is freed when that ends.
  */
+#include "mm/rmap.h"
 #include "base/assert.h"
 #include "mm/reclaim.h"
 
+/* The entry of an exclusive page that is mapped. */
 pte_t *anon_page_pte(const struct page *page)
 {
 	pte_t *pte = pgtable_lookup(page->mm, page->index << PAGE_SHIFT);
 
 	MM_ASSERT(pte && pte_is_resident(*pte));
 	return pte;
+}
+
+static bool walk_exclusive(struct page *page, rmap_fn fn, void *arg)
+{
+	return fn(&(const struct rmap_entry){.mm = page->mm,
+					     .va = page->index << PAGE_SHIFT,
+					     .pte = anon_page_pte(page)},
+		  arg);
+}
+
+static bool walk_family(struct mm_system *sys, struct page *page, rmap_fn fn, void *arg)
+{
+	const struct anon_family *family = page->family;
+	struct rmap_entry at = {.va = page->index << PAGE_SHIFT};
+	uint64_t left = page->mapcount;
+
+	list_for_each_entry (at.mm, &family->mms, family_node) {
+		at.pte = pgtable_lookup(at.mm, at.va);
+		if (!at.pte || !pte_is_resident(*at.pte) ||
+		    pte_pfn(*at.pte) != page_pfn(sys, page))
+			continue;
+		if (!fn(&at, arg))
+			return false;
+		if (--left == 0)
+			return true;
+	}
+	MM_ASSERT(left == 0);
+	return true;
+}
+
+/**
+ * rmap_walk() - visit the page table entries that map a page.
+ * @page: of a program; mapped or not.
+ * @fn: is called for each, until it returns false.
+ *
+ * Return: false if @fn did.
+ * Context: sys->lock held.
+ */
+bool rmap_walk(struct mm_system *sys, struct page *page, rmap_fn fn, void *arg)
+{
+	MM_DEBUG_ASSERT(page_has(page, PG_anon));
+	if (!page_is_mapped(page))
+		return true;
+	if (page_is_exclusive(page))
+		return walk_exclusive(page, fn, arg);
+	return walk_family(sys, page, fn, arg);
 }
 
 /* In use by somebody who runs without the lock: not to be changed or freed now. */
@@ -30,9 +89,10 @@ bool anon_page_is_busy(const struct page *page)
 /* The entry at va is about to name the page. */
 void anon_page_attach(struct mm *mm, struct page *page, vaddr_t va)
 {
-	MM_ASSERT(!page->mm && !page_has(page, PG_dead));
+	MM_ASSERT(!page_is_mapped(page) && !page_has(page, PG_dead | PG_shared));
 	page->mm = mm;
 	page->index = va >> PAGE_SHIFT;
+	page->mapcount = 1;
 	page->refs++;
 	mm->nr_resident++;
 	STAT(mm->sys, nr_anon_pages, 1);
@@ -53,32 +113,119 @@ void anon_swap_attach(struct mm *mm, pte_t *pte, struct page *page, vaddr_t va)
 	swap_entry_put(mm->sys, entry);
 }
 
-static void anon_page_detach(struct page *page)
+/* An entry of mm that named the page does so no more. */
+static void anon_page_detach(struct mm *mm, struct page *page)
 {
-	struct mm *mm = page->mm;
-
-	MM_ASSERT(page->refs > 0);
+	MM_ASSERT(page->refs > 0 && page->mapcount > 0);
 	mm->nr_resident--;
+	page->refs--;
+	if (--page->mapcount > 0)
+		return;
 	STAT(mm->sys, nr_anon_pages, -1);
 	page->mm = NULL;
-	page->refs--;
+	page->flags &= ~(uint32_t)PG_shared;
+}
+
+/* Lets the entry name the slot instead of the frame. */
+static void anon_page_to_swap(struct mm *mm, struct page *page, pte_t *pte)
+{
+	swp_entry_t entry = page_swap(page);
+
+	MM_ASSERT(pte_is_idle(*pte) && page_has(page, PG_swapcache));
+	pte_set(mm, pte, entry);
+	swap_entry_dup(mm->sys, entry);
+	mm->nr_swapped++;
+	anon_page_detach(mm, page);
+}
+
+/* May this entry be changed now? */
+static enum unmap_result entry_state(const struct mm *mm, pte_t pte, const struct mm *locked)
+{
+	if (pte_is_present(pte))
+		return UNMAP_BUSY; /* used again */
+	return mm->users < 0 && mm != locked ? UNMAP_REFUSED : UNMAP_DONE;
+}
+
+struct can_unmap {
+	const struct mm *locked;
+	enum unmap_result result;
+};
+
+static bool entry_can_unmap(const struct rmap_entry *at, void *arg)
+{
+	struct can_unmap *can = arg;
+
+	can->result = entry_state(at->mm, *at->pte, can->locked);
+	return can->result == UNMAP_DONE;
 }
 
 /**
- * anon_page_to_swap() - let the entry name the slot instead of the frame.
- * @page: mapped by *@pte, which is IDLE; clean, in the swap cache.
+ * rmap_can_unmap() - may all entries that map the page be changed now?
+ * @locked: an mm that the caller has write-locked, or NULL.
+ *
+ * Return: UNMAP_DONE: yes, while sys->lock is held; else why not.
+ * Context: sys->lock held.
+ */
+enum unmap_result rmap_can_unmap(struct mm_system *sys, struct page *page,
+				 const struct mm *locked)
+{
+	struct can_unmap can = {.locked = locked, .result = UNMAP_DONE};
+
+	if (page_is_exclusive(page) && page_is_mapped(page))
+		return entry_state(page->mm, *anon_page_pte(page), locked);
+	rmap_walk(sys, page, entry_can_unmap, &can);
+	return can.result;
+}
+
+static bool entry_to_swap(const struct rmap_entry *at, void *page)
+{
+	anon_page_to_swap(at->mm, page, at->pte);
+	return true;
+}
+
+/**
+ * try_to_unmap() - let all entries name the page's slot instead of the frame.
+ * @page: mapped, clean, in the swap cache.
+ * @locked: an mm that the caller has write-locked, or NULL.
  *
  * The frame stays in the swap cache; it is the caller's to drop.
+ *
+ * Return: enum unmap_result; if not UNMAP_DONE, nothing has changed.
+ * Context: sys->lock held.
  */
-void anon_page_to_swap(struct page *page, pte_t *pte)
+enum unmap_result try_to_unmap(struct mm_system *sys, struct page *page,
+			       const struct mm *locked)
 {
-	struct mm *mm = page->mm;
+	enum unmap_result result;
+	pte_t *pte;
 
-	MM_ASSERT(pte_is_idle(*pte) && page_has(page, PG_swapcache));
-	pte_set(mm, pte, page->swap);
-	swap_entry_dup(mm->sys, page->swap);
-	mm->nr_swapped++;
-	anon_page_detach(page);
+	if (page_is_exclusive(page)) {
+		pte = anon_page_pte(page);
+		result = entry_state(page->mm, *pte, locked);
+		if (result == UNMAP_DONE)
+			anon_page_to_swap(page->mm, page, pte);
+		return result;
+	}
+	result = rmap_can_unmap(sys, page, locked);
+	if (result == UNMAP_DONE)
+		rmap_walk(sys, page, entry_to_swap, page);
+	return result;
+}
+
+static bool entry_to_none(const struct rmap_entry *at, void *page)
+{
+	pte_set(at->mm, at->pte, 0);
+	anon_page_zap(at->mm, page);
+	return true;
+}
+
+/**
+ * rmap_unmap_lazyfree() - throw a page away that nobody wrote since MADV_FREE.
+ * @page: clean, rmap_can_unmap(); it is freed.
+ */
+void rmap_unmap_lazyfree(struct mm_system *sys, struct page *page)
+{
+	rmap_walk(sys, page, entry_to_none, page);
 }
 
 /* The content changes now: a copy in swap is worth nothing any more. */
@@ -97,8 +244,8 @@ void anon_page_mark_dirty(struct mm_system *sys, struct page *page)
  */
 void anon_page_put(struct mm_system *sys, struct page *page)
 {
-	if (page->mm || anon_page_is_busy(page)) {
-		if (!page->mm)
+	if (page_is_mapped(page) || anon_page_is_busy(page)) {
+		if (!page_is_mapped(page))
 			page->flags |= PG_dead;
 		return;
 	}
@@ -120,10 +267,13 @@ void anon_page_put(struct mm_system *sys, struct page *page)
 
 void anon_page_zap(struct mm *mm, struct page *page)
 {
-	MM_ASSERT(page->mm == mm);
+	MM_DEBUG_ASSERT(page_has(page, PG_shared) ? page->family == mm->family
+						  : page->mm == mm);
 	mm->sys->nr_touched--;
+	anon_page_detach(mm, page);
+	if (page_is_mapped(page))
+		return;
 	page->flags &= ~(uint32_t)PG_reclaim;
-	anon_page_detach(page);
 	anon_page_put(mm->sys, page);
 }
 
@@ -135,6 +285,6 @@ void anon_swap_zap(struct mm *mm, swp_entry_t entry)
 	mm->nr_swapped--;
 	sys->nr_touched--;
 	swap_entry_put(sys, entry);
-	if (page && !page->mm && swap_entry_count(sys, entry) == 0)
+	if (page && !page_is_mapped(page) && swap_entry_count(sys, entry) == 0)
 		anon_page_put(sys, page);
 }

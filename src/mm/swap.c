@@ -93,15 +93,15 @@ static bool slot_is_free(const struct swap_cluster *c, unsigned int index)
  * @dev: the device; it must outlive the system's use of it. Slot 0 is its header.
  * @prio: areas of higher priority are filled first, equal ones in turn.
  *
- * Return: 0, -ENOMEM, -EINVAL for a device without slots, -EPERM if there are SWAP_TYPES_MAX.
- * Context: takes sys->lock.
+ * Return: 0, -ENOMEM, -EINVAL for a device without slots or with more than PAGE_SLOT_MAX,
+ * -EPERM if there are SWAP_TYPES_MAX. Context: takes sys->lock.
  */
 int mm_swapon(struct mm_system *sys, struct swapdev *dev, int prio)
 {
 	struct swap_area *area;
 	int err = -ENOMEM;
 
-	if (dev->nr_slots < 2)
+	if (dev->nr_slots < 2 || dev->nr_slots > PAGE_SLOT_MAX)
 		return -EINVAL;
 	sys_lock(sys);
 	if (sys->nr_swap_areas == SWAP_TYPES_MAX) {
@@ -416,7 +416,7 @@ void swap_cache_add(struct mm_system *sys, struct page *page, swp_entry_t entry)
 	MM_ASSERT(c->cache[i] == PFN_NONE && !page_has(page, PG_swapcache));
 	c->cache[i] = page_pfn(sys, page);
 	page->flags |= PG_swapcache;
-	page->swap = entry;
+	page_set_swap(page, entry);
 	page->refs++;
 	STAT(sys, nr_swapcached, 1);
 	if (was_free)
@@ -431,8 +431,9 @@ void swap_cache_add(struct mm_system *sys, struct page *page, swp_entry_t entry)
  */
 void swap_cache_del(struct mm_system *sys, struct page *page)
 {
-	struct swap_cluster *c = cluster_of(sys, page->swap);
-	unsigned int i = slot_index(page->swap);
+	swp_entry_t entry = page_swap(page);
+	struct swap_cluster *c = cluster_of(sys, entry);
+	unsigned int i = slot_index(entry);
 
 	MM_ASSERT(page_has(page, PG_swapcache) && c->cache[i] == page_pfn(sys, page));
 	c->cache[i] = PFN_NONE;
@@ -440,8 +441,8 @@ void swap_cache_del(struct mm_system *sys, struct page *page)
 	page->refs--;
 	STAT(sys, nr_swapcached, -1);
 	if (slot_is_free(c, i))
-		slot_released(sys, area_of(sys, page->swap), c);
-	page->swap = 0;
+		slot_released(sys, area_of(sys, entry), c);
+	page_set_swap(page, 0);
 }
 
 /**
@@ -550,7 +551,7 @@ static int cluster_check(struct mm_system *sys, struct swap_area *area, struct s
 			continue;
 		CHECK(c->cache[i] < sys->nr_frames);
 		CHECK(page_has(page_of(sys, c->cache[i]), PG_swapcache));
-		CHECK(page_of(sys, c->cache[i])->swap ==
+		CHECK(page_swap(page_of(sys, c->cache[i])) ==
 		      swp_entry(area->type, c->number * SWAP_CLUSTER_SLOTS + i));
 	}
 	CHECK(c->nr_used == nr_used);

@@ -47,6 +47,20 @@ bool swap_has_space(struct mm_system *sys);
 void swap_look_again(struct mm_system *sys);
 bool swap_is_nearly_full(const struct mm_system *sys);
 
+/*
+ * The slot of a page that has PG_swapcache. The entry lies above the mapcount, shifted so that
+ * its lowest bit, which is 0, falls on the mapcount's highest.
+ */
+static inline swp_entry_t page_swap(const struct page *page)
+{
+	return page->slot_and_mapcount >> PAGE_MAPCOUNT_BITS << 1;
+}
+
+static inline void page_set_swap(struct page *page, swp_entry_t entry)
+{
+	page->slot_and_mapcount = entry << (PAGE_MAPCOUNT_BITS - 1) | page->mapcount;
+}
+
 struct page *swap_cache_lookup(struct mm_system *sys, swp_entry_t entry);
 void swap_cache_add(struct mm_system *sys, struct page *page, swp_entry_t entry);
 void swap_cache_del(struct mm_system *sys, struct page *page);

@@ -13,6 +13,7 @@
  */
 #include "base/assert.h"
 #include "mm/reclaim.h"
+#include "mm/rmap.h"
 #include "mm/swap.h"
 
 static void lru_insert(struct mm_system *sys, struct page *page)
@@ -38,7 +39,7 @@ static void read_end(struct mm_system *sys, struct page *page, int err)
 
 static void write_failed(struct mm_system *sys, struct page *page, int err)
 {
-	swp_entry_t entry = page->swap;
+	swp_entry_t entry = page_swap(page);
 
 	swap_cache_del(sys, page);
 	if (err != -EAGAIN) {
@@ -48,20 +49,6 @@ static void write_failed(struct mm_system *sys, struct page *page, int err)
 		page->flags |= PG_active;
 	}
 	lru_insert(sys, page);
-}
-
-/* True if the entry could be pointed at the slot; a writer of the mm may be at work on it. */
-static bool try_to_swap_entry(struct page *page)
-{
-	pte_t *pte;
-
-	if (!page->mm || page->mm->users < 0)
-		return false;
-	pte = anon_page_pte(page);
-	if (!pte_is_idle(*pte))
-		return false;
-	anon_page_to_swap(page, pte);
-	return true;
 }
 
 static void write_end(struct mm_system *sys, struct page *page, int err)
@@ -81,7 +68,9 @@ static void write_end(struct mm_system *sys, struct page *page, int err)
 	}
 	STAT(sys, pswpout, 1);
 	page->flags &= ~(uint32_t)PG_dirty;
-	if (is_wanted_free && try_to_swap_entry(page))
+	/* A writer of an mm may be at work on an entry. */
+	if (is_wanted_free && page_is_mapped(page) &&
+	    try_to_unmap(sys, page, NULL) == UNMAP_DONE)
 		anon_page_put(sys, page);
 	else
 		lru_insert(sys, page);
@@ -115,13 +104,13 @@ static void io_begin(struct mm_system *sys, struct page *page, bool is_write)
 static void submit_run(struct mm_system *sys, struct page **pages, unsigned int nr,
 		       bool is_write)
 {
-	struct swapdev *dev = sys->swap_areas[swp_type(pages[0]->swap)]->dev;
+	struct swapdev *dev = sys->swap_areas[swp_type(page_swap(pages[0]))]->dev;
 	struct swapdev_io ios[SWAP_IO_MAX];
 	unsigned int nr_taken;
 
 	for (unsigned int i = 0; i < nr; i++)
 		ios[i] = (struct swapdev_io){
-			.slot = swp_slot(pages[i]->swap),
+			.slot = swp_slot(page_swap(pages[i])),
 			.page = page_addr(sys, pages[i]),
 			.cookie = page_pfn(sys, pages[i]),
 			.is_write = is_write,
@@ -144,8 +133,8 @@ static void submit(struct mm_system *sys, struct page **pages, unsigned int nr, 
 	while (done < nr) {
 		unsigned int run = 1;
 
-		while (done + run < nr &&
-		       swp_type(pages[done + run]->swap) == swp_type(pages[done]->swap))
+		while (done + run < nr && swp_type(page_swap(pages[done + run])) ==
+						  swp_type(page_swap(pages[done])))
 			run++;
 		submit_run(sys, pages + done, run, is_write);
 		done += run;

@@ -26,6 +26,7 @@
 #include "mm/zone.h"
 #include "ration/mm.h"
 
+struct anon_family;
 struct slab_state;
 struct vma;
 
@@ -41,6 +42,9 @@ struct mm {
 	struct mm_system *sys;	     /* (c) */
 	struct list_head node;	     /* on sys->mms */
 	struct machine_space *space; /* (c) */
+	struct anon_family
+		*family; /* the mms that share pages by fork; NULL: it never forked */
+	struct list_head family_node;
 	pfn_t pgd;
 	int32_t users;		    /* readers, or -1: one writer */
 	uint32_t readers_to_refuse; /* a writer was refused: it is let in before so many readers

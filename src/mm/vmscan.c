@@ -2,9 +2,7 @@
 /*
  * Reclaim: the policy says which frames, this file makes them free.
  *
- * harvest() tells the policy which frames were used. A machine with accessed bits is asked; on
- * one without, a translated page counts as used, and asking takes its translation away, so that
- * the next use is a fault (Linux's own way on processors without the bit).
+ * harvest() tells the policy which frames were used (mm/unmap.c).
  *
  * evict() takes frames that were not used. What has a good copy in swap, or is lazily freed and
  * clean, is freed at once; the rest gets a slot and is written, and its frame is free when the
@@ -15,6 +13,7 @@
  */
 #include "base/assert.h"
 #include "mm/reclaim.h"
+#include "mm/rmap.h"
 #include "mm/slab.h"
 
 /* A pass over everything that frees nothing is repeated so often before the last word. */
@@ -26,163 +25,9 @@
  */
 #define IN_FLIGHT_ENOUGH (2 * POLICY_BATCH)
 
-struct reclaim {
-	struct mm_system *sys;
-	struct mm *locked; /* write-locked by the caller, who reclaims from it; or NULL */
-	bool was_refused;  /* frames were passed over because somebody holds them */
-};
-
-/* One machine batch: neighbours of one mm. */
-struct idle_batch {
-	struct mm *mm;
-	struct machine_change changes[POLICY_BATCH];
-	struct page *pages[POLICY_BATCH];
-	unsigned int nr;
-};
-
-static bool lock_mm(struct reclaim *rc, struct mm *mm)
-{
-	if (mm == rc->locked || mm_reclaim_trylock(mm))
-		return true;
-	rc->was_refused = true;
-	return false;
-}
-
-static void unlock_mm(struct reclaim *rc, struct mm *mm)
-{
-	if (mm != rc->locked)
-		mm_read_unlock(mm);
-}
-
-/* By address, for the machine merges neighbours. At most POLICY_BATCH: insertion is fine. */
-static void idle_batch_add(struct idle_batch *b, struct page *page, pte_t pte)
-{
-	vaddr_t va = page->index << PAGE_SHIFT;
-	unsigned int at = b->nr++;
-
-	while (at > 0 && b->changes[at - 1].va > va) {
-		b->changes[at] = b->changes[at - 1];
-		b->pages[at] = b->pages[at - 1];
-		at--;
-	}
-	b->changes[at] = (struct machine_change){
-		.va = va, .old_pte = pte, .new_pte = pte_make(pte_pfn(pte), PTE_IDLE)};
-	b->pages[at] = page;
-	page->flags |= PG_locked;
-}
-
-/* Makes the changes from first on. Return: where it stopped; that one could not be made. */
-static unsigned int idle_batch_apply(struct idle_batch *b, unsigned int first)
-{
-	struct machine_batch batch = {.changes = b->changes + first, .nr = b->nr - first};
-
-	if (mm_machine_apply(b->mm, &batch) == 0)
-		return b->nr;
-	return first + batch.nr_done;
-}
-
-/*
- * Takes the translations away. A page that the machine cannot give up (the kernel holds it,
- * say) stays PRESENT, and does not keep the others. Unlocks.
- */
-static void idle_batch_run(struct idle_batch *b)
-{
-	unsigned int at = 0;
-
-	while (at < b->nr) {
-		unsigned int stop = idle_batch_apply(b, at);
-
-		for (; at < stop; at++) {
-			struct page *page = b->pages[at];
-
-			page->flags &= ~(uint32_t)PG_locked;
-			pte_set(b->mm, anon_page_pte(page), b->changes[at].new_pte);
-			if (b->changes[at].old_pte & PTE_DIRTY)
-				anon_page_mark_dirty(b->mm->sys, page);
-		}
-		if (at < b->nr)
-			b->pages[at++]->flags &= ~(uint32_t)PG_locked;
-	}
-	sys_wake(b->mm->sys);
-	b->nr = 0;
-}
-
-/* Collects the translated ones among pages[first..nr) that are of the same mm as the first. */
-static void idle_batch_collect(struct idle_batch *b, struct page **pages, unsigned int first,
-			       unsigned int nr, bool *ret_had)
-{
-	for (unsigned int i = first; i < nr; i++) {
-		pte_t *pte;
-
-		if (pages[i]->mm != b->mm || anon_page_is_busy(pages[i]))
-			continue;
-		pte = anon_page_pte(pages[i]);
-		if (!pte_is_present(*pte))
-			continue;
-		ret_had[i] = true;
-		idle_batch_add(b, pages[i], *pte);
-	}
-}
-
-/*
- * Takes away the translations of those of the pages that have one, an mm at a time; ret_had
- * says which had. Pages of an mm that is write-locked stay as they are. Unlocks.
- */
-static void idle_pages(struct reclaim *rc, struct page **pages, unsigned int nr, bool *ret_had)
-{
-	const struct mm *last = NULL; /* pages of one mm mostly come together */
-	struct idle_batch b = {.nr = 0};
-
-	for (unsigned int i = 0; i < nr; i++) {
-		struct mm *mm = pages[i]->mm;
-
-		if (!mm || mm == last || ret_had[i])
-			continue;
-		last = mm;
-		if (!lock_mm(rc, mm))
-			continue;
-		b.mm = mm;
-		idle_batch_collect(&b, pages, i, nr, ret_had);
-		idle_batch_run(&b);
-		unlock_mm(rc, mm);
-	}
-}
-
-static void seen_accessed(void *arg, vaddr_t va, pte_t bits)
-{
-	(void)va;
-	(void)bits;
-	*(bool *)arg = true;
-}
-
-/* A machine that sets accessed bits is asked page by page. Unlocks. */
-static void harvest_bits(struct reclaim *rc, struct page *page, bool *ret_young)
-{
-	struct machine *m = rc->sys->machine;
-	struct mm *mm = page->mm;
-	vaddr_t va = page->index << PAGE_SHIFT;
-
-	if (!mm || anon_page_is_busy(page) || !lock_mm(rc, mm))
-		return;
-	sys_unlock(rc->sys);
-	m->ops->harvest(m, mm->space, va, va + PAGE_SIZE, seen_accessed, ret_young);
-	sys_lock(rc->sys);
-	unlock_mm(rc, mm);
-}
-
 static void harvest(void *arg, struct page **pages, unsigned int nr, bool *ret_young)
 {
-	struct reclaim *rc = arg;
-	bool has_bits = (rc->sys->machine->ops->caps & MACHINE_SETS_ACCESSED) != 0;
-
-	for (unsigned int i = 0; i < nr; i++)
-		ret_young[i] = false;
-	if (!has_bits) {
-		idle_pages(rc, pages, nr, ret_young);
-		return;
-	}
-	for (unsigned int i = 0; i < nr; i++)
-		harvest_bits(rc, pages[i], &ret_young[i]);
+	mappers_harvest(arg, pages, nr, ret_young);
 }
 
 /* Its slot may be kept with a fork's other half: then it is not ours to write. */
@@ -192,7 +37,7 @@ static int slot_for_write(struct mm_system *sys, struct page *page)
 	int err;
 
 	if (page_has(page, PG_swapcache)) {
-		if (swap_slot_is_writable(sys, page->swap))
+		if (swap_slot_is_writable(sys, page_swap(page)))
 			return 0;
 		swap_cache_del(sys, page);
 	}
@@ -208,44 +53,40 @@ static void page_gone(struct mm_system *sys, struct page *page)
 	anon_page_put(sys, page);
 }
 
+/* Takes the entries away, if that needs no I/O; those of a dirty page only could be. */
+static enum unmap_result evict_unmap(struct mapper_scan *rc, struct page *page)
+{
+	enum unmap_result result;
+
+	if (!page_is_mapped(page))
+		return UNMAP_DONE; /* dead, or only in the swap cache, and clean */
+	if (!page_has(page, PG_dirty | PG_lazyfree))
+		return try_to_unmap(rc->sys, page, rc->locked);
+	result = rmap_can_unmap(rc->sys, page, rc->locked);
+	if (result == UNMAP_DONE && !page_has(page, PG_dirty)) {
+		STAT(rc->sys, pglazyfreed, 1);
+		rmap_unmap_lazyfree(rc->sys, page);
+	}
+	return result;
+}
+
 /* What can be decided without I/O. True if decided. */
-static bool evict_at_once(struct reclaim *rc, struct page *page,
+static bool evict_at_once(struct mapper_scan *rc, struct page *page,
 			  enum policy_verdict *ret_verdict)
 {
-	struct mm_system *sys = rc->sys;
-	pte_t *pte;
+	enum unmap_result result;
 
 	*ret_verdict = POLICY_KEEP;
 	if (anon_page_is_busy(page))
 		return true;
-	if (!page->mm) {
-		*ret_verdict = POLICY_GONE; /* dead, or only in the swap cache, and clean */
-		page_gone(sys, page);
+	result = evict_unmap(rc, page);
+	rc->was_refused |= result == UNMAP_REFUSED;
+	if (result != UNMAP_DONE)
 		return true;
-	}
-	pte = anon_page_pte(page);
-	if (pte_is_present(*pte))
-		return true; /* used again */
-	if (page->mm->users < 0 && page->mm != rc->locked) {
-		rc->was_refused = true;
-		return true;
-	}
-	if (page_has(page, PG_dirty))
+	if (page_is_mapped(page))
 		return false;
-	if (page_has(page, PG_lazyfree)) {
-		struct mm *mm = page->mm;
-
-		*ret_verdict = POLICY_GONE;
-		STAT(sys, pglazyfreed, 1);
-		pte_set(mm, pte, 0);
-		page->flags &= ~(uint32_t)PG_isolated;
-		anon_page_zap(mm, page);
-		return true;
-	}
-	MM_ASSERT(page_has(page, PG_swapcache));
 	*ret_verdict = POLICY_GONE;
-	anon_page_to_swap(page, pte);
-	page_gone(sys, page);
+	page_gone(rc->sys, page);
 	return true;
 }
 
@@ -260,13 +101,13 @@ static bool evict_at_once(struct reclaim *rc, struct page *page,
 unsigned int reclaim_evict(struct mm_system *sys, struct mm *locked, struct page **pages,
 			   unsigned int nr, enum policy_verdict *ret_verdicts)
 {
-	struct reclaim rc = {.sys = sys, .locked = locked};
+	struct mapper_scan rc = {.sys = sys, .locked = locked};
 	struct page *writes[POLICY_BATCH];
 	bool had[POLICY_BATCH] = {false};
 	unsigned int nr_writes = 0, gone = 0;
 
 	if (sys->machine->ops->caps & MACHINE_SETS_ACCESSED)
-		idle_pages(&rc, pages, nr, had); /* not accessed, but still translated */
+		mappers_idle(&rc, pages, nr, had); /* not accessed, but still translated */
 	for (unsigned int i = 0; i < nr; i++) {
 		if (!evict_at_once(&rc, pages[i], &ret_verdicts[i])) {
 			int err = slot_for_write(sys, pages[i]);
@@ -288,7 +129,7 @@ unsigned int reclaim_evict(struct mm_system *sys, struct mm *locked, struct page
 static void evict(void *arg, struct page **pages, unsigned int nr,
 		  enum policy_verdict *ret_verdicts)
 {
-	struct reclaim *rc = arg;
+	struct mapper_scan *rc = arg;
 
 	reclaim_evict(rc->sys, rc->locked, pages, nr, ret_verdicts);
 }
@@ -305,7 +146,7 @@ static void count_scan(struct mm_system *sys, const struct policy_scan *scan, bo
 	STAT(sys, pgrotated, scan->nr_rotated);
 }
 
-static unsigned int reclaim_scan(struct reclaim *rc, unsigned int nr, unsigned int priority,
+static unsigned int reclaim_scan(struct mapper_scan *rc, unsigned int nr, unsigned int priority,
 				 bool is_kswapd)
 {
 	struct mm_system *sys = rc->sys;
@@ -343,7 +184,7 @@ static unsigned int reclaim_scan(struct reclaim *rc, unsigned int nr, unsigned i
 unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int priority,
 			   bool *ret_was_refused)
 {
-	struct reclaim rc = {.sys = sys};
+	struct mapper_scan rc = {.sys = sys};
 	unsigned int gone = reclaim_scan(&rc, nr, priority, true);
 
 	*ret_was_refused = rc.was_refused;
@@ -369,7 +210,7 @@ static bool has_free_frames(const struct mm_system *sys)
 enum reclaim_result reclaim_direct(struct mm_system *sys)
 {
 	uint64_t nr_freed = sys->vmstat[MM_VMSTAT_pgfree];
-	struct reclaim rc = {.sys = sys};
+	struct mapper_scan rc = {.sys = sys};
 	unsigned int gone = 0;
 	bool was_in_flight;
 
