@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A file in the slots of a swap device.
+ *
+ * Page n of the file is slot n + 1. How many bytes of each page have content is kept beside it,
+ * since a store does not know of sizes: a read is completed with zeros, a truncation only
+ * changes the numbers. A page without content is not read at all, like a hole.
+ *
+ * Syncs and truncations have nothing to wait for and end at the next poll().
+ *
+ * Invariants:
+ *  1. An entry is free, with the store, or ready; an I/O that the store did not take is none.
+ *  2. valid[n] <= PAGE_SIZE; beyond the file's size it is 0.
+ */
+#include "filedev/slots.h"
+
+#include "base/assert.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "swapdev/common.h"
+
+#include <string.h>
+
+#define ENTRIES_MAX 512
+#define POLL_BATCH  32
+
+struct entry {
+	struct list_head link; /* free or ready */
+	struct filedev_io io;  /* the caller's */
+};
+
+/* Locks: d lock, (c) set at create */
+struct slots_dev {
+	struct filedev dev;    /* (c) */
+	struct swapdev *store; /* (c) */
+	uint64_t nr_pages_max; /* (c) */
+	size_t bytes;	       /* of this state (c) */
+	struct mm_lock lock;
+	uint64_t size;		      /* d: the file's, in bytes */
+	unsigned int sync_fails_in;   /* d: 0: no sync fails */
+	int sync_err;		      /* d */
+	struct list_head free, ready; /* d */
+	struct entry entries[ENTRIES_MAX];
+	uint16_t valid[]; /* d: bytes with content, a page of the file each */
+};
+
+static struct slots_dev *slots_of(struct filedev *dev)
+{
+	return container_of(dev, struct slots_dev, dev);
+}
+
+static uint64_t page_of_io(const struct filedev_io *io)
+{
+	return io->offset >> PAGE_SHIFT;
+}
+
+static void end_now(struct slots_dev *s, struct entry *entry, int err)
+{
+	entry->io.err = err;
+	list_add_tail(&entry->link, &s->ready);
+}
+
+static void truncate_to(struct slots_dev *s, uint64_t size)
+{
+	uint64_t last = size >> PAGE_SHIFT, end = (s->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+
+	if (last < end && s->valid[last] > (size & ~PAGE_MASK))
+		s->valid[last] = (uint16_t)(size & ~PAGE_MASK);
+	for (uint64_t n = last + 1; n < end; n++)
+		s->valid[n] = 0;
+	s->size = size;
+}
+
+static int sync_result(struct slots_dev *s)
+{
+	if (s->sync_fails_in == 0 || --s->sync_fails_in > 0)
+		return 0;
+	return s->sync_err;
+}
+
+static bool io_is_good(const struct slots_dev *s, const struct filedev_io *io)
+{
+	if (io->op == FILEDEV_TRUNCATE)
+		return io->offset <= s->nr_pages_max << PAGE_SHIFT;
+	return page_of_io(io) < s->nr_pages_max && (io->offset & ~PAGE_MASK) == 0 &&
+	       io->bytes <= PAGE_SIZE;
+}
+
+/* What needs no I/O. True if that is all. */
+static bool ends_at_once(struct slots_dev *s, struct entry *entry)
+{
+	struct filedev_io *io = &entry->io;
+
+	if (io->op == FILEDEV_SYNC) {
+		end_now(s, entry, sync_result(s));
+		return true;
+	}
+	if (!io_is_good(s, io)) {
+		end_now(s, entry, -EFBIG);
+		return true;
+	}
+	if (io->op == FILEDEV_TRUNCATE) {
+		truncate_to(s, io->offset);
+		end_now(s, entry, 0);
+		return true;
+	}
+	if (io->op == FILEDEV_WRITE || s->valid[page_of_io(io)] > 0)
+		return false;
+	memset(io->page, 0, PAGE_SIZE);
+	end_now(s, entry, 0);
+	return true;
+}
+
+static struct entry *entry_get(struct slots_dev *s, const struct filedev_io *io, bool *ret_ends)
+{
+	struct entry *entry;
+
+	if (list_is_empty(&s->free))
+		return NULL;
+	entry = list_entry(s->free.next, struct entry, link);
+	list_del(&entry->link);
+	entry->io = *io;
+	*ret_ends = ends_at_once(s, entry);
+	return entry;
+}
+
+static bool submit_one(struct slots_dev *s, const struct filedev_io *io)
+{
+	struct swapdev_io store_io;
+	struct entry *entry;
+	bool ends = false;
+
+	mm_lock_acquire(&s->lock);
+	entry = entry_get(s, io, &ends);
+	mm_lock_release(&s->lock);
+	if (!entry || ends)
+		return entry != NULL;
+	store_io = (struct swapdev_io){
+		.slot = page_of_io(io) + 1,
+		.page = io->page,
+		.cookie = (uint64_t)(entry - s->entries),
+		.is_write = io->op == FILEDEV_WRITE,
+	};
+	if (s->store->ops->submit(s->store, &store_io, 1) == 1)
+		return true;
+	mm_lock_acquire(&s->lock);
+	list_add(&entry->link, &s->free);
+	mm_lock_release(&s->lock);
+	return false;
+}
+
+static unsigned int slots_submit(struct filedev *dev, const struct filedev_io *ios,
+				 unsigned int nr)
+{
+	unsigned int taken = 0;
+
+	while (taken < nr && submit_one(slots_of(dev), &ios[taken]))
+		taken++;
+	return taken;
+}
+
+/* The store is through with an entry. */
+static void came_back(struct slots_dev *s, struct entry *entry, int err)
+{
+	const struct filedev_io *io = &entry->io;
+	uint16_t *valid = &s->valid[page_of_io(io)];
+
+	if (err == 0 && io->op == FILEDEV_WRITE) {
+		*valid = (uint16_t)io->bytes;
+		if (s->size < io->offset + io->bytes)
+			s->size = io->offset + io->bytes;
+	} else if (err == 0 && *valid < PAGE_SIZE) {
+		memset((char *)io->page + *valid, 0, PAGE_SIZE - *valid);
+	}
+	end_now(s, entry, err);
+}
+
+static void poll_store(struct slots_dev *s)
+{
+	struct swapdev_io done[POLL_BATCH];
+	unsigned int nr = POLL_BATCH;
+
+	for (int i = 0; i < ENTRIES_MAX / POLL_BATCH && nr == POLL_BATCH; i++) {
+		nr = s->store->ops->poll(s->store, done, POLL_BATCH);
+		mm_lock_acquire(&s->lock);
+		for (unsigned int j = 0; j < nr; j++) {
+			MM_ASSERT(done[j].cookie < ENTRIES_MAX);
+			came_back(s, &s->entries[done[j].cookie], done[j].err);
+		}
+		mm_lock_release(&s->lock);
+	}
+}
+
+static unsigned int slots_poll(struct filedev *dev, struct filedev_io *ret_done,
+			       unsigned int max)
+{
+	struct slots_dev *s = slots_of(dev);
+	struct entry *entry, *next;
+	unsigned int nr = 0;
+
+	poll_store(s);
+	mm_lock_acquire(&s->lock);
+	list_for_each_entry_safe (entry, next, &s->ready, link) {
+		if (nr == max)
+			break;
+		ret_done[nr++] = entry->io;
+		list_del(&entry->link);
+		list_add_tail(&entry->link, &s->free);
+	}
+	mm_lock_release(&s->lock);
+	return nr;
+}
+
+static void slots_close(struct filedev *dev)
+{
+	struct slots_dev *s = slots_of(dev);
+
+	s->store->ops->close(s->store);
+	state_unmap(s, s->bytes);
+}
+
+static const struct filedev_ops slots_ops = {
+	.name = "slots",
+	.submit = slots_submit,
+	.poll = slots_poll,
+	.close = slots_close,
+};
+
+static void content_init(struct slots_dev *s)
+{
+	for (uint64_t n = 0; n < s->size >> PAGE_SHIFT; n++)
+		s->valid[n] = PAGE_SIZE;
+	if (s->size & ~PAGE_MASK)
+		s->valid[s->size >> PAGE_SHIFT] = (uint16_t)(s->size & ~PAGE_MASK);
+}
+
+/**
+ * filedev_slots_create() - a file in the slots of a swap device.
+ * @cfg: see slots.h.
+ * @ret_dev: the device; it closes the store at its own close.
+ *
+ * Return: 0, -EFBIG (the store is too small for nr_bytes), -ENOMEM; on failure the store is the
+ * caller's.
+ */
+int filedev_slots_create(const struct filedev_slots_config *cfg, struct filedev **ret_dev)
+{
+	uint64_t nr_pages_max = cfg->store->nr_slots - 1;
+	/* One more: a truncation to the very end looks at the page that would come next. */
+	size_t bytes = sizeof(struct slots_dev) + (nr_pages_max + 1) * sizeof(uint16_t);
+	struct slots_dev *s;
+	void *mapped;
+	int err;
+
+	if (cfg->nr_bytes > nr_pages_max << PAGE_SHIFT)
+		return -EFBIG;
+	err = state_map(bytes, &mapped);
+	if (err)
+		return err;
+	s = mapped;
+	s->dev = (struct filedev){
+		.ops = &slots_ops, .nr_bytes = cfg->nr_bytes, .name = cfg->name};
+	s->store = cfg->store;
+	s->nr_pages_max = nr_pages_max;
+	s->bytes = bytes;
+	s->size = cfg->nr_bytes;
+	mm_lock_init(&s->lock, LOCK_RANK_SWAPDEV);
+	list_init(&s->free);
+	list_init(&s->ready);
+	for (int i = 0; i < ENTRIES_MAX; i++)
+		list_add_tail(&s->entries[i].link, &s->free);
+	if (cfg->has_content)
+		content_init(s);
+	*ret_dev = &s->dev;
+	return 0;
+}
+
+/**
+ * filedev_slots_size() - the file's size as the device has it.
+ * @dev: from filedev_slots_create().
+ *
+ * Return: bytes, a momentary figure.
+ */
+uint64_t filedev_slots_size(struct filedev *dev)
+{
+	struct slots_dev *s = slots_of(dev);
+	uint64_t size;
+
+	mm_lock_acquire(&s->lock);
+	size = s->size;
+	mm_lock_release(&s->lock);
+	return size;
+}
+
+/**
+ * filedev_slots_fail_sync() - one sync is to fail.
+ * @nth: from now on, from 1; 0: none.
+ * @err: -errno.
+ */
+void filedev_slots_fail_sync(struct filedev *dev, unsigned int nth, int err)
+{
+	struct slots_dev *s = slots_of(dev);
+
+	mm_lock_acquire(&s->lock);
+	s->sync_fails_in = nth;
+	s->sync_err = err;
+	mm_lock_release(&s->lock);
+}
