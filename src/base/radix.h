@@ -14,7 +14,7 @@
 
 #define RADIX_BITS  6
 #define RADIX_SLOTS (1u << RADIX_BITS)
-#define RADIX_MARKS 2 /* marks 0 .. RADIX_MARKS - 1 */
+#define RADIX_MARKS 3 /* marks 0 .. RADIX_MARKS - 1 */
 
 /* Which slots: bit i is slot i. RADIX_USED comes first, then a word a mark. */
 #define RADIX_USED  0

@@ -38,6 +38,7 @@
 #include "base/assert.h"
 #include "ration/types.h"
 
+struct address_space;
 struct anon_family;
 struct kmem_cache;
 struct mm;
@@ -67,6 +68,8 @@ enum page_flags {
 	PG_slab_tail = 1u << 20,  /* not the first frame of its slab */
 	PG_demand = 1u << 21,	  /* read because it was touched: mapping it is a major fault */
 	PG_shared = 1u << 22,	  /* ANON that fork made common: ->family, not ->mm */
+	PG_file = 1u << 23,	  /* in a file's tree, or was: ->mapping, ->index */
+	PG_swapbacked = 1u << 24, /* with PG_file: of shared anonymous memory */
 };
 
 /* In the flags of the first frame of a block that is handed out: the block's order. */
@@ -86,6 +89,7 @@ struct page {
 		struct mm *mm;		    /* ANON, while a page table entry maps it; TABLE */
 		struct anon_family *family; /* ANON with PG_shared */
 		struct kmem_cache *cache;   /* SLAB */
+		struct address_space *mapping; /* FILE; NULL: no longer in its tree */
 		uint64_t owner;
 	};
 	union {

@@ -93,6 +93,8 @@ static int system_init_caches(struct mm_system *sys)
 					&sys->vma_cache);
 	if (!err)
 		err = swap_init(sys);
+	if (!err)
+		err = filemap_init(sys);
 	return err;
 }
 

@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/rbtree.h"
+#include "mm/filemap.h"
 #include "mm/machine.h"
 #include "mm/page.h"
 #include "mm/pgtable.h"
@@ -75,6 +76,7 @@ struct mm_system {
 	struct slab_state *slab;
 	struct list_head mms;
 	struct kmem_cache *mm_cache, *vma_cache;
+	struct filemap_state files;
 
 	const struct policy_ops *policy_ops;
 	struct policy *policy;

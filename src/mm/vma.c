@@ -12,17 +12,19 @@
  * on, and by merging afterwards.
  *
  * 1. Areas are page aligned, not empty, in the window, ascending and disjoint.
- * 2. Neighbours that touch differ in their flags.
+ * 2. Neighbours that touch differ in their flags or in what they map, or do not continue it.
  * 3. ->gap and ->max_gap are what they say.
  * 4. mm->nr_vmas counts the areas, mm->total_vm their pages, mm->nr_accounted those with
  *    VMA_ACCOUNT.
  * 5. Only pages in areas that are not VMA_FOREIGN have entries in the page tables.
+ * 6. An area that maps a file is on that mapping's i_mmap.
  */
 #include "mm/vma.h"
 
 #include "base/assert.h"
 #include "base/checked.h"
 #include "mm/commit.h"
+#include "mm/filemap.h"
 #include "mm/slab.h"
 #include "mm/system.h"
 
@@ -194,6 +196,9 @@ static void vma_insert(struct mm *mm, struct vma *vma)
 	gap_changed(mm, next);
 	mm->nr_vmas++;
 	count_pages(mm, vma->flags, vma_pages(vma));
+	vma->mm = mm;
+	if (vma->mapping)
+		filemap_area_linked(vma->mapping, vma);
 }
 
 /**
@@ -211,6 +216,8 @@ void vma_remove(struct mm *mm, struct vma *vma)
 	gap_changed(mm, next);
 	mm->nr_vmas--;
 	count_pages(mm, vma->flags, -vma_pages(vma));
+	if (vma->mapping)
+		filemap_area_unlinked(vma->mapping, vma);
 	kmem_cache_free(mm->sys, mm->sys->vma_cache, vma);
 }
 
@@ -279,7 +286,11 @@ void vma_cut(struct mm *mm, vaddr_t at, struct vma_reserve *reserve)
 	if (!vma || vma->start == at)
 		return;
 	tail = reserve_take(reserve);
-	*tail = (struct vma){.start = at, .end = vma->end, .flags = vma->flags};
+	*tail = (struct vma){.start = at,
+			     .end = vma->end,
+			     .flags = vma->flags,
+			     .mapping = vma->mapping,
+			     .pgoff = vma->mapping ? vma_index(vma, at) : 0};
 	count_pages(mm, vma->flags, -(int64_t)((vma->end - at) >> PAGE_SHIFT));
 	vma->end = at;
 	vma_insert(mm, tail);
@@ -314,7 +325,10 @@ void vma_grow(struct mm *mm, struct vma *vma, vaddr_t end)
 
 static bool vma_can_follow(const struct vma *prev, const struct vma *vma)
 {
-	return prev && vma && prev->end == vma->start && prev->flags == vma->flags;
+	if (!prev || !vma || prev->end != vma->start || prev->flags != vma->flags)
+		return false;
+	return prev->mapping == vma->mapping &&
+	       (!vma->mapping || vma_index(prev, vma->start) == vma->pgoff);
 }
 
 /* prev takes the range of vma, which is freed. */
@@ -355,11 +369,28 @@ struct vma *vma_merge(struct mm *mm, struct vma *vma)
 struct vma *vma_add(struct mm *mm, vaddr_t start, vaddr_t end, uint32_t flags,
 		    struct vma_reserve *reserve)
 {
+	const struct vma like = {.start = start, .end = end, .flags = flags};
+
+	return vma_add_like(mm, &like, reserve);
+}
+
+/**
+ * vma_add_like() - vma_add() of an area that may map a file.
+ * @like: what of it the caller says: start, end, flags, mapping, pgoff.
+ *
+ * Return, Context: as vma_add().
+ */
+struct vma *vma_add_like(struct mm *mm, const struct vma *like, struct vma_reserve *reserve)
+{
 	struct vma *vma;
 
-	MM_ASSERT(start < end);
+	MM_ASSERT(like->start < like->end);
 	vma = reserve_take(reserve);
-	*vma = (struct vma){.start = start, .end = end, .flags = flags};
+	*vma = (struct vma){.start = like->start,
+			    .end = like->end,
+			    .flags = like->flags,
+			    .mapping = like->mapping,
+			    .pgoff = like->pgoff};
 	vma_insert(mm, vma);
 	return vma_merge(mm, vma);
 }
@@ -381,11 +412,13 @@ static int check_area(struct mm *mm, struct vma *vma, const struct vma *prev)
 	CHECK(!vma_can_follow(prev, vma));
 	CHECK(vma->gap == vma->start - hole);
 	CHECK(!vma_update(&vma->node));
+	CHECK(vma->mm == mm);
+	CHECK(!vma->mapping || !list_is_empty(&vma->i_mmap)); /* 6 */
 	return check_hole(mm, hole, vma->flags & VMA_FOREIGN ? vma->end : vma->start);
 }
 
 /**
- * vma_check() - invariants 1 to 5.
+ * vma_check() - invariants 1 to 6.
  *
  * Return: 0, or -EUCLEAN.
  * Context: sys->lock held. A writer may be under way: it changes the tree without a pause.

@@ -11,9 +11,11 @@
 #ifndef MM_VMA_H
 #define MM_VMA_H
 
+#include "base/list.h"
 #include "base/rbtree.h"
 #include "ration/types.h"
 
+struct address_space;
 struct mm;
 
 enum vma_flags {
@@ -25,6 +27,7 @@ enum vma_flags {
 	VMA_SEQ_READ = 1 << 5,	/* MADV_SEQUENTIAL */
 	VMA_RAND_READ = 1 << 6, /* MADV_RANDOM: no readahead */
 	VMA_ACCOUNT = 1 << 7,	/* its pages are committed (mm/commit.c) */
+	VMA_SHARED = 1 << 12,	/* MAP_SHARED: writes go to the mapping */
 };
 
 #define VMA_PROT (VMA_READ | VMA_WRITE | VMA_EXEC) /* the values of MM_PROT_* */
@@ -37,6 +40,12 @@ struct vma {
 	uint64_t gap;	  /* bytes: the hole before it, down to its neighbour or the window */
 	uint64_t max_gap; /* bytes: the largest gap in its subtree */
 	uint32_t flags;	  /* enum vma_flags */
+	struct mm *mm;	  /* while it is in the tree */
+
+	/* What it maps: a file, or shared anonymous memory; NULL: private anonymous memory. */
+	struct address_space *mapping;
+	uint64_t pgoff;		 /* pages: where in the mapping it starts; 0 without one */
+	struct list_head i_mmap; /* on mapping->i_mmap, while it is in the tree */
 };
 
 /* Areas that were taken from the cache but are in no tree yet, linked by node.parent. */
@@ -52,6 +61,12 @@ struct vma *vma_find_first(struct mm *mm, vaddr_t addr); /* the first that ends 
 struct vma *vma_next(struct vma *vma);
 int vma_check(struct mm *mm);
 
+/* The page of the mapping that lies at an address of the area. */
+static inline uint64_t vma_index(const struct vma *vma, vaddr_t va)
+{
+	return vma->pgoff + ((va - vma->start) >> PAGE_SHIFT);
+}
+
 bool vma_range_is_free(struct mm *mm, vaddr_t start, vaddr_t end);
 bool vma_is_cut_by(struct mm *mm, vaddr_t at);
 int vma_find_gap(struct mm *mm, uint64_t len, vaddr_t *ret_addr);
@@ -61,6 +76,7 @@ void vma_unreserve(struct mm *mm, struct vma_reserve *reserve);
 void vma_cut(struct mm *mm, vaddr_t at, struct vma_reserve *reserve);
 struct vma *vma_add(struct mm *mm, vaddr_t start, vaddr_t end, uint32_t flags,
 		    struct vma_reserve *reserve);
+struct vma *vma_add_like(struct mm *mm, const struct vma *like, struct vma_reserve *reserve);
 void vma_remove(struct mm *mm, struct vma *vma);
 void vma_set_flags(struct mm *mm, struct vma *vma, uint32_t flags);
 void vma_grow(struct mm *mm, struct vma *vma, vaddr_t end);
