@@ -26,6 +26,7 @@
 
 #include "base/assert.h"
 #include "base/checked.h"
+#include "mm/fault.h"
 #include "mm/reclaim.h"
 #include "mm/vma.h"
 
@@ -39,20 +40,6 @@
  */
 #define AROUND_PAGES 16
 
-#define FAULT_AGAIN ((enum mm_fault_result) - 1) /* inside this file: look anew */
-
-struct fault {
-	struct mm *mm;
-	struct mm_system *sys;
-	const struct vma *vma;
-	pte_t *pte;
-	vaddr_t va;
-	bool is_write;
-	bool is_fresh; /* first touch: the content is to be zeroed */
-	bool is_ahead; /* first touch of a page that was read ahead */
-	bool is_fetch; /* MM_ACCESS_FETCH: the machine is not told */
-};
-
 static bool vma_allows(const struct vma *vma, unsigned int access)
 {
 	if (vma->flags & VMA_FOREIGN)
@@ -64,13 +51,13 @@ static bool vma_allows(const struct vma *vma, unsigned int access)
 	return (vma->flags & (VMA_READ | VMA_WRITE | VMA_EXEC)) != 0;
 }
 
-static enum mm_fault_result fault_retry(struct fault *f)
+enum mm_fault_result fault_retry(struct fault *f)
 {
 	f->sys->has_waiters = true;
 	return MM_FAULT_RETRY;
 }
 
-static enum mm_fault_result fault_no_memory(struct fault *f)
+enum mm_fault_result fault_no_memory(struct fault *f)
 {
 	switch (reclaim_direct(f->sys)) {
 	case RECLAIM_FREED:
@@ -249,7 +236,7 @@ static void translation_finish(struct fault *f, struct translation *t, unsigned 
 }
 
 /* Has the machine translate the page, and with it what is likely to be touched next. */
-static enum mm_fault_result fault_translate(struct fault *f, struct page *page)
+enum mm_fault_result fault_translate(struct fault *f, struct page *page)
 {
 	struct mm_system *sys = f->sys;
 	struct translation t = {.nr = 0};

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the parts of the fault path share: mm/fault.c decides by the entry, and each kind of
+ * page has its own file.
+ *
+ * Context for all: mm_system.lock held, the mm read-locked; those marked "unlocks" drop and
+ * retake sys->lock.
+ */
+#ifndef MM_FAULT_H
+#define MM_FAULT_H
+
+#include "mm/system.h"
+#include "mm/vma.h"
+
+#define FAULT_AGAIN ((enum mm_fault_result) - 1) /* inside the fault path: look anew */
+
+struct fault {
+	struct mm *mm;
+	struct mm_system *sys;
+	const struct vma *vma;
+	pte_t *pte;
+	vaddr_t va;
+	bool is_write;
+	bool is_fresh; /* first touch: the content is to be zeroed */
+	bool is_ahead; /* first touch of a page that was read ahead */
+	bool is_fetch; /* MM_ACCESS_FETCH: the machine is not told */
+};
+
+/* Somebody has what the fault needs; the caller of mm_fault() asks again after a wake. */
+enum mm_fault_result fault_retry(struct fault *f);
+
+/* No frame is to be had: reclaims. FAULT_AGAIN, RETRY or OOM. Unlocks. */
+enum mm_fault_result fault_no_memory(struct fault *f);
+
+/* The entry is IDLE or PRESENT and names the page, which is not busy: has the machine translate
+ * it as this access needs it. Unlocks. */
+enum mm_fault_result fault_translate(struct fault *f, struct page *page);
+
+#endif
