@@ -15,25 +15,17 @@
 #define PROT_GROWS (MM_PROT_GROWSDOWN | MM_PROT_GROWSUP)
 #define PROT_KNOWN (MM_PROT_READ | MM_PROT_WRITE | MM_PROT_EXEC | MM_PROT_SEM)
 
-static bool was_never_touched(struct mm *mm, const struct vma *vma)
-{
-	vaddr_t va = vma->start;
-
-	return pgtable_next(mm, &va, vma->end) == NULL;
-}
-
 /*
  * What can be written from now on is promised. It stays so when it cannot be written any more,
- * for its pages have content, unless the area has none (Linux's mprotect_fixup()).
+ * for its pages may have content (Linux 6.1, mprotect_fixup()). A part's flags depend on its
+ * area's flags alone, so what is decided for an area holds for it after a merge too.
  */
-static uint32_t new_flags(struct mm *mm, const struct vma *vma, uint32_t prot)
+static uint32_t new_flags(const struct vma *vma, uint32_t prot)
 {
 	uint32_t flags = (vma->flags & ~(uint32_t)VMA_PROT) | prot;
 
-	if (flags & VMA_WRITE)
-		return vma_flags_account(flags) ? flags | VMA_ACCOUNT : flags;
-	if (vma->flags & VMA_ACCOUNT && was_never_touched(mm, vma))
-		flags &= ~(uint32_t)VMA_ACCOUNT;
+	if ((flags & VMA_WRITE) && vma_flags_account(flags))
+		flags |= VMA_ACCOUNT;
 	return flags;
 }
 
@@ -58,7 +50,7 @@ static int charge_parts(struct mm *mm, struct mm_range range, uint32_t prot,
 	int err = 0;
 
 	for (; vma && !err; vma = next_part(vma, &part, range.end))
-		if (new_flags(mm, vma, prot) & ~vma->flags & VMA_ACCOUNT)
+		if (new_flags(vma, prot) & ~vma->flags & VMA_ACCOUNT)
 			err = mm_charge(mm, reserve, (part.end - part.start) >> PAGE_SHIFT, 0);
 	return err;
 }
@@ -71,7 +63,7 @@ static int drop_translations(struct mm *mm, struct mm_range range, uint32_t prot
 	int err = 0;
 
 	for (; vma && !err; vma = next_part(vma, &part, range.end))
-		if (vma->flags != new_flags(mm, vma, prot) && !(vma->flags & VMA_FOREIGN))
+		if (vma->flags != new_flags(vma, prot) && !(vma->flags & VMA_FOREIGN))
 			err = mm_idle_range(mm, part.start, part.end);
 	return err;
 }
@@ -83,7 +75,7 @@ static int drop_translations(struct mm *mm, struct mm_range range, uint32_t prot
 static int protect_part(struct mm *mm, struct vma **vma, struct mm_range part, uint32_t prot,
 			struct vma_reserve *reserve)
 {
-	uint32_t flags = new_flags(mm, *vma, prot);
+	uint32_t flags = new_flags(*vma, prot);
 	int err = 0;
 
 	if ((*vma)->flags == flags)

@@ -101,9 +101,8 @@ static void private_writable_pages_count(void **state)
 	world_destroy(&w);
 }
 
-/* What has content stays promised when it cannot be written any more; what has none does not.
- */
-static void read_only_pages_with_content_stay_promised(void **state)
+/* What could be written once stays promised, for it may have content. */
+static void read_only_pages_stay_promised(void **state)
 {
 	struct world_config cfg = WORLD_CONFIG_DEFAULT;
 	struct world w;
@@ -111,13 +110,32 @@ static void read_only_pages_with_content_stay_promised(void **state)
 	(void)state;
 	world_create(&w, &cfg);
 	world_map(&w, 0, 8, RW);
-	world_map(&w, 20, 8, RW);
 	world_write(&w, 3);
 	assert_int_equal(mm_protect(w.mm, world_va(0), 8 * PAGE_SIZE, MM_PROT_READ), 0);
-	assert_int_equal(mm_protect(w.mm, world_va(20), 8 * PAGE_SIZE, MM_PROT_READ), 0);
 	assert_int_equal(committed(&w), 8);
 	assert_int_equal(mm_protect(w.mm, world_va(0), 8 * PAGE_SIZE, RW), 0);
 	assert_int_equal(committed(&w), 8);
+	world_check(&w);
+	world_destroy(&w);
+}
+
+/*
+ *	pages       0   5      10         20
+ *	before     [ w, touched |  r, once w ]
+ *	protect         [  read-only         ]   two cuts at most, however areas merge meanwhile
+ */
+static void protecting_over_what_merges_needs_no_more_cuts(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct world w;
+
+	(void)state;
+	world_create(&w, &cfg);
+	world_map(&w, 0, 20, RW);
+	world_write(&w, 3);
+	assert_int_equal(mm_protect(w.mm, world_va(10), 10 * PAGE_SIZE, MM_PROT_READ), 0);
+	assert_int_equal(mm_protect(w.mm, world_va(5), 10 * PAGE_SIZE, MM_PROT_READ), 0);
+	assert_int_equal(committed(&w), 20);
 	world_check(&w);
 	world_destroy(&w);
 }
@@ -294,7 +312,8 @@ static void charges_without_an_area_count(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(private_writable_pages_count),
-	cmocka_unit_test(read_only_pages_with_content_stay_promised),
+	cmocka_unit_test(read_only_pages_stay_promised),
+	cmocka_unit_test(protecting_over_what_merges_needs_no_more_cuts),
 	cmocka_unit_test(guess_refuses_only_what_can_never_be),
 	cmocka_unit_test(always_refuses_nothing),
 	cmocka_unit_test(never_keeps_to_the_limit),
