@@ -363,11 +363,14 @@ static enum mm_fault_result fault_swap(struct fault *f)
 
 static enum mm_fault_result fault_look(struct fault *f, unsigned int access)
 {
-	f->vma = vma_find(f->mm, f->va);
-	if (!f->vma || !vma_allows(f->vma, access))
+	struct vma *vma = vma_find(f->mm, f->va);
+
+	f->vma = vma;
+	if (!vma || !vma_allows(vma, access))
 		return MM_FAULT_SEGV;
 	if (pgtable_ensure(f->mm, f->va, &f->pte))
 		return fault_no_memory(f);
+	vma->flags |= VMA_TOUCHED;
 	if (pte_is_none(*f->pte))
 		return fault_zero(f);
 	if (pte_is_present(*f->pte))

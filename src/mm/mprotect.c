@@ -17,15 +17,18 @@
 
 /*
  * What can be written from now on is promised. It stays so when it cannot be written any more,
- * for its pages may have content (Linux 6.1, mprotect_fixup()). A part's flags depend on its
- * area's flags alone, so what is decided for an area holds for it after a merge too.
+ * for its pages may have content, unless nobody has touched the area (mprotect_fixup(), Linux
+ * 6.7). VMA_TOUCHED only ever grows by a merge, so what was decided for two areas is decided
+ * for the one that they become.
  */
 static uint32_t new_flags(const struct vma *vma, uint32_t prot)
 {
 	uint32_t flags = (vma->flags & ~(uint32_t)VMA_PROT) | prot;
 
-	if ((flags & VMA_WRITE) && vma_flags_account(flags))
-		flags |= VMA_ACCOUNT;
+	if (flags & VMA_WRITE)
+		return vma_flags_account(flags) ? flags | VMA_ACCOUNT : flags;
+	if (!(flags & VMA_TOUCHED))
+		flags &= ~(uint32_t)VMA_ACCOUNT;
 	return flags;
 }
 

@@ -325,7 +325,8 @@ void vma_grow(struct mm *mm, struct vma *vma, vaddr_t end)
 
 static bool vma_can_follow(const struct vma *prev, const struct vma *vma)
 {
-	if (!prev || !vma || prev->end != vma->start || prev->flags != vma->flags)
+	if (!prev || !vma || prev->end != vma->start ||
+	    ((prev->flags ^ vma->flags) & ~(uint32_t)VMA_TOUCHED))
 		return false;
 	return prev->mapping == vma->mapping &&
 	       (!vma->mapping || vma_index(prev, vma->start) == vma->pgoff);
@@ -336,6 +337,7 @@ static void vma_absorb(struct mm *mm, struct vma *prev, struct vma *vma)
 {
 	vaddr_t end = vma->end;
 
+	prev->flags |= vma->flags & VMA_TOUCHED;
 	vma_remove(mm, vma);
 	vma_grow(mm, prev, end);
 }

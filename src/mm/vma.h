@@ -27,7 +27,8 @@ enum vma_flags {
 	VMA_SEQ_READ = 1 << 5,	/* MADV_SEQUENTIAL */
 	VMA_RAND_READ = 1 << 6, /* MADV_RANDOM: no readahead */
 	VMA_ACCOUNT = 1 << 7,	/* its pages are committed (mm/commit.c) */
-	VMA_SHARED = 1 << 12,	/* MAP_SHARED: writes go to the mapping */
+	VMA_TOUCHED = 1 << 8, /* it had a fault, in part or before a merge (Linux: anon_vma) */
+	VMA_SHARED = 1 << 12, /* MAP_SHARED: writes go to the mapping */
 };
 
 #define VMA_PROT (VMA_READ | VMA_WRITE | VMA_EXEC) /* the values of MM_PROT_* */

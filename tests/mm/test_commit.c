@@ -101,8 +101,9 @@ static void private_writable_pages_count(void **state)
 	world_destroy(&w);
 }
 
-/* What could be written once stays promised, for it may have content. */
-static void read_only_pages_stay_promised(void **state)
+/* What has content stays promised when it cannot be written any more; what has none does not.
+ */
+static void read_only_pages_with_content_stay_promised(void **state)
 {
 	struct world_config cfg = WORLD_CONFIG_DEFAULT;
 	struct world w;
@@ -110,8 +111,10 @@ static void read_only_pages_stay_promised(void **state)
 	(void)state;
 	world_create(&w, &cfg);
 	world_map(&w, 0, 8, RW);
+	world_map(&w, 20, 8, RW);
 	world_write(&w, 3);
 	assert_int_equal(mm_protect(w.mm, world_va(0), 8 * PAGE_SIZE, MM_PROT_READ), 0);
+	assert_int_equal(mm_protect(w.mm, world_va(20), 8 * PAGE_SIZE, MM_PROT_READ), 0);
 	assert_int_equal(committed(&w), 8);
 	assert_int_equal(mm_protect(w.mm, world_va(0), 8 * PAGE_SIZE, RW), 0);
 	assert_int_equal(committed(&w), 8);
@@ -312,7 +315,7 @@ static void charges_without_an_area_count(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(private_writable_pages_count),
-	cmocka_unit_test(read_only_pages_stay_promised),
+	cmocka_unit_test(read_only_pages_with_content_stay_promised),
 	cmocka_unit_test(protecting_over_what_merges_needs_no_more_cuts),
 	cmocka_unit_test(guess_refuses_only_what_can_never_be),
 	cmocka_unit_test(always_refuses_nothing),
