@@ -168,6 +168,8 @@ int mm_system_create(const struct mm_config *cfg, struct mm_system **ret_sys);
 void mm_system_destroy(struct mm_system *sys);
 
 int mm_swapon(struct mm_system *sys, struct swapdev *dev, int prio);
+int mm_swapoff(struct mm_system *sys, struct swapdev *dev);
+int mm_swapoff_cancel(struct mm_system *sys, struct swapdev *dev);
 
 int mm_create(struct mm_system *sys, struct mm **ret_mm);
 void mm_destroy(struct mm *mm);

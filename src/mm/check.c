@@ -49,7 +49,7 @@ static int check_entry(struct mm *mm, vaddr_t va, pte_t pte, uint64_t *nr_reside
 	const struct page *page;
 
 	if (pte_is_swap(pte)) {
-		CHECK(swp_type(pte) < sys->nr_swap_areas);
+		CHECK(swp_type(pte) < sys->nr_swap_areas && sys->swap_areas[swp_type(pte)]);
 		CHECK(swap_entry_count(sys, pte) == 1); /* 3 */
 		(*nr_swapped)++;
 		return 0;
@@ -89,7 +89,8 @@ static int check_swap_counts(struct mm_system *sys)
 	list_for_each_entry (mm, &sys->mms, node)
 		named += mm->nr_swapped;
 	for (unsigned int t = 0; t < sys->nr_swap_areas; t++)
-		for (uint64_t s = 1; s < sys->swap_areas[t]->dev->nr_slots; s++)
+		for (uint64_t s = 1;
+		     sys->swap_areas[t] && s < sys->swap_areas[t]->dev->nr_slots; s++)
 			counted += swap_entry_count(sys, swp_entry(t, s));
 	CHECK(named == counted); /* 3 */
 	return 0;

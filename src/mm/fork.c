@@ -131,6 +131,7 @@ int mm_fork_child(struct mm *mm, uint64_t *vmstat)
 		vmstat[i] = i <= MM_VMSTAT_nr_touched_peak ? old[i] : 0;
 	sys->vmstat = vmstat;
 	swap_seal_clusters(sys);
+	swapoff_forget(sys);
 	err = mm_replay_regions(mm);
 	if (!err)
 		thaw(mm);

@@ -25,6 +25,7 @@ unsigned int swap_complete(struct mm_system *sys); /* unlocks */
 
 /* swap_state.c */
 enum swapin_result { SWAPIN_STARTED, SWAPIN_NO_MEMORY };
+struct page *swap_cache_new_page(struct mm_system *sys, swp_entry_t entry, uint32_t flags);
 enum swapin_result swapin_readahead(struct mm *mm, swp_entry_t entry, bool alone); /* unlocks */
 
 /* advise.c */

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/checked.h"
 #include "mm/slab.h"
 #include "mm/system.h"
 
@@ -55,7 +56,7 @@ static struct swap_area *area_of(struct mm_system *sys, swp_entry_t entry)
 {
 	unsigned int type = swp_type(entry);
 
-	MM_ASSERT(type < sys->nr_swap_areas);
+	MM_ASSERT(type < sys->nr_swap_areas && sys->swap_areas[type]);
 	MM_ASSERT(swp_slot(entry) > 0 &&
 		  swp_slot(entry) < sys->swap_areas[type]->dev->nr_slots);
 	return sys->swap_areas[type];
@@ -87,6 +88,21 @@ static bool slot_is_free(const struct swap_cluster *c, unsigned int index)
 	return c->count[index] == 0 && c->cache[index] == PFN_NONE;
 }
 
+/* The lowest type that no area has. -EBUSY if the device is in use, -EPERM if there is none. */
+static int free_type(struct mm_system *sys, const struct swapdev *dev, unsigned int *ret_type)
+{
+	unsigned int type = SWAP_TYPES_MAX;
+
+	for (unsigned int t = SWAP_TYPES_MAX; t-- > 0;) {
+		if (!sys->swap_areas[t])
+			type = t;
+		else if (sys->swap_areas[t]->dev == dev)
+			return -EBUSY;
+	}
+	*ret_type = type;
+	return type == SWAP_TYPES_MAX ? -EPERM : 0;
+}
+
 /**
  * mm_swapon() - give the system a swap area.
  * @sys: the system.
@@ -94,20 +110,22 @@ static bool slot_is_free(const struct swap_cluster *c, unsigned int index)
  * @prio: areas of higher priority are filled first, equal ones in turn.
  *
  * Return: 0, -ENOMEM, -EINVAL for a device without slots or with more than PAGE_SLOT_MAX,
- * -EPERM if there are SWAP_TYPES_MAX. Context: takes sys->lock.
+ * -EBUSY if an area is on it already, -EPERM if there are SWAP_TYPES_MAX.
+ * Context: takes sys->lock.
  */
 int mm_swapon(struct mm_system *sys, struct swapdev *dev, int prio)
 {
 	struct swap_area *area;
-	int err = -ENOMEM;
+	unsigned int type;
+	int err;
 
 	if (dev->nr_slots < 2 || dev->nr_slots > PAGE_SLOT_MAX)
 		return -EINVAL;
 	sys_lock(sys);
-	if (sys->nr_swap_areas == SWAP_TYPES_MAX) {
-		err = -EPERM;
+	err = free_type(sys, dev, &type);
+	if (err)
 		goto unlock;
-	}
+	err = -ENOMEM;
 	area = kzalloc(sys, sizeof(*area));
 	if (!area)
 		goto unlock;
@@ -117,10 +135,12 @@ int mm_swapon(struct mm_system *sys, struct swapdev *dev, int prio)
 		goto free_area;
 	area->dev = dev;
 	area->prio = prio;
-	area->type = sys->nr_swap_areas;
+	area->type = type;
+	area->nr_pages = dev->nr_slots - 1 - dev->nr_bad_slots;
 	list_init(&area->partial);
-	sys->swap_areas[sys->nr_swap_areas++] = area;
-	sys->nr_swap_pages += dev->nr_slots - 1 - dev->nr_bad_slots;
+	sys->swap_areas[type] = area;
+	sys->nr_swap_areas = (unsigned int)max_u64(sys->nr_swap_areas, type + 1);
+	sys->nr_swap_pages += area->nr_pages;
 	sys_unlock(sys);
 	return 0;
 free_area:
@@ -286,6 +306,11 @@ static int area_slot_alloc(struct mm_system *sys, struct swap_area *area,
 	return -ENOSPC;
 }
 
+static bool area_gives(const struct swap_area *area)
+{
+	return area && !area->leave.is_leaving;
+}
+
 static struct swap_area *area_best(struct mm_system *sys, uint32_t tried)
 {
 	struct swap_area *best = NULL;
@@ -294,7 +319,7 @@ static struct swap_area *area_best(struct mm_system *sys, uint32_t tried)
 		unsigned int type = (sys->swap_turn + i) % sys->nr_swap_areas;
 		struct swap_area *area = sys->swap_areas[type];
 
-		if (tried & 1u << type)
+		if (tried & 1u << type || !area_gives(area))
 			continue;
 		if (!best || area->prio > best->prio)
 			best = area;
@@ -320,8 +345,11 @@ int swap_slot_alloc(struct mm_system *sys, swp_entry_t *ret_entry)
 
 	for (unsigned int i = 0; i < sys->nr_swap_areas; i++) {
 		struct swap_area *area = area_best(sys, tried);
-		int area_err = area_slot_alloc(sys, area, ret_entry);
+		int area_err;
 
+		if (!area)
+			break;
+		area_err = area_slot_alloc(sys, area, ret_entry);
 		if (!area_err) {
 			if (area->current->nr_used + 1 == SWAP_CLUSTER_SLOTS)
 				sys->swap_turn = area->type + 1;
@@ -478,9 +506,13 @@ void swap_slot_mark_bad(struct mm_system *sys, swp_entry_t entry)
 bool swap_has_space(struct mm_system *sys)
 {
 	for (unsigned int i = 0; i < sys->nr_swap_areas; i++) {
-		if (sys->swap_areas[i]->full_for == 0)
+		struct swap_area *area = sys->swap_areas[i];
+
+		if (!area_gives(area))
+			continue;
+		if (area->full_for == 0)
 			return true;
-		sys->swap_areas[i]->full_for--;
+		area->full_for--;
 	}
 	return false;
 }
@@ -489,7 +521,8 @@ bool swap_has_space(struct mm_system *sys)
 void swap_look_again(struct mm_system *sys)
 {
 	for (unsigned int i = 0; i < sys->nr_swap_areas; i++)
-		sys->swap_areas[i]->full_for = 0;
+		if (sys->swap_areas[i])
+			sys->swap_areas[i]->full_for = 0;
 }
 
 /*
@@ -502,6 +535,8 @@ bool swap_is_nearly_full(const struct mm_system *sys)
 	uint64_t total = 0, used = 0;
 
 	for (unsigned int i = 0; i < sys->nr_swap_areas; i++) {
+		if (!area_gives(sys->swap_areas[i]))
+			continue;
 		total += sys->swap_areas[i]->dev->nr_slots;
 		used += sys->swap_areas[i]->nr_used;
 	}
@@ -518,6 +553,8 @@ void swap_seal_clusters(struct mm_system *sys)
 	for (unsigned int t = 0; t < sys->nr_swap_areas; t++) {
 		struct swap_area *area = sys->swap_areas[t];
 
+		if (!area)
+			continue;
 		area->current = NULL;
 		for (uint64_t i = 0; i < area->nr_clusters; i++) {
 			struct swap_cluster *c = area->clusters[i];
@@ -535,10 +572,52 @@ void swap_seal_clusters(struct mm_system *sys)
 	}
 }
 
-/* A slot that a fork's other half may read must keep its content. */
+/* Slots are taken from no cluster of the area any more, until it is in use again. */
+void swap_area_close(struct mm_system *sys, struct swap_area *area)
+{
+	struct swap_cluster *c = area->current;
+
+	area->current = NULL;
+	if (c && c->nr_used == c->nr_absent)
+		cluster_destroy(sys, area, c);
+	else if (c)
+		cluster_list_update(area, c);
+}
+
+/**
+ * swap_area_remove() - an area goes.
+ * @area: none of its slots is used, but those that are bad; no op of its device runs.
+ *
+ * Context: sys->lock held.
+ */
+void swap_area_remove(struct mm_system *sys, struct swap_area *area)
+{
+	MM_ASSERT(area->nr_used == area->nr_bad && area->nr_ops == 0);
+	for (uint64_t i = 0; i < area->nr_clusters; i++)
+		if (area->clusters[i])
+			cluster_destroy(sys, area, area->clusters[i]);
+	STAT(sys, nr_swap_slots_used, -(int64_t)area->nr_bad);
+	sys->nr_swap_pages -= area->nr_pages;
+	sys->swap_areas[area->type] = NULL;
+	while (sys->nr_swap_areas > 0 && !sys->swap_areas[sys->nr_swap_areas - 1])
+		sys->nr_swap_areas--;
+	kfree(sys, area->clusters);
+	kfree(sys, area);
+}
+
+/* A slot that a fork's other half may read must keep its content; an area that leaves gets
+ * none.
+ */
 bool swap_slot_is_writable(struct mm_system *sys, swp_entry_t entry)
 {
-	return !cluster_of(sys, entry)->is_sealed && swap_entry_count(sys, entry) == 0;
+	return area_gives(area_of(sys, entry)) && !cluster_of(sys, entry)->is_sealed &&
+	       swap_entry_count(sys, entry) == 0;
+}
+
+/* May an entry name the slot of a page that is in the swap cache? Not where the area leaves. */
+bool swap_slot_may_stay(struct mm_system *sys, swp_entry_t entry)
+{
+	return area_gives(area_of(sys, entry));
 }
 
 static int cluster_check(struct mm_system *sys, struct swap_area *area, struct swap_cluster *c)
@@ -562,17 +641,21 @@ static int cluster_check(struct mm_system *sys, struct swap_area *area, struct s
 }
 
 /**
- * swap_check() - walk invariants 1 to 3.
+ * swap_check() - walk invariants 1 to 3, and the one of swapoff.c.
  * Return: 0 or -EUCLEAN. Context: sys->lock held.
  */
 int swap_check(struct mm_system *sys)
 {
-	uint64_t nr_all = 0;
+	uint64_t nr_all = 0, nr_pages = 0;
 
 	for (unsigned int t = 0; t < sys->nr_swap_areas; t++) {
 		struct swap_area *area = sys->swap_areas[t];
 		uint64_t nr_used = 0, nr_sealed = 0;
 
+		if (!area)
+			continue;
+		CHECK(!area->leave.is_leaving || !area->current);
+		nr_pages += area->nr_pages;
 		for (uint64_t i = 0; i < area->nr_clusters; i++) {
 			struct swap_cluster *c = area->clusters[i];
 
@@ -588,5 +671,6 @@ int swap_check(struct mm_system *sys)
 		nr_all += nr_used;
 	}
 	CHECK(sys->vmstat[MM_VMSTAT_nr_swap_slots_used] == nr_all);
+	CHECK(sys->nr_swap_pages == nr_pages);
 	return 0;
 }

@@ -15,11 +15,23 @@
 
 struct swap_cluster;
 
+/* swapoff, under way (mm/swapoff.c) */
+struct swap_leave {
+	bool is_leaving;  /* no slot is given out */
+	bool is_stepping; /* a call is at work */
+	int err;	  /* why it was given up, for the next call; 0: it was not */
+	uint64_t mm_id;	  /* the walk: the address space, and where in it */
+	vaddr_t va;
+	uint64_t slot;		   /* the sweep */
+	unsigned int nr_fruitless; /* batches since an entry last got its page */
+};
+
 struct swap_area {
 	struct swapdev *dev;
 	int prio;
 	unsigned int type;
 	uint64_t nr_clusters;
+	uint64_t nr_pages;		/* slots that pages can have (c) */
 	uint64_t nr_used;		/* slots */
 	uint64_t nr_bad;		/* slots whose write failed; never used again */
 	uint64_t nr_sealed;		/* clusters shared with a fork parent or child */
@@ -28,6 +40,8 @@ struct swap_area {
 	struct list_head partial;	/* clusters with holes */
 	uint64_t hint;			/* where to look for the next unused cluster */
 	unsigned int full_for; /* it was full: so many requests are refused without a look */
+	unsigned int nr_ops;   /* ops of the device that run, without sys->lock */
+	struct swap_leave leave;
 };
 
 struct swap_readahead {
@@ -43,6 +57,7 @@ void swap_entry_put(struct mm_system *sys, swp_entry_t entry);
 uint32_t swap_entry_count(struct mm_system *sys, swp_entry_t entry);
 void swap_slot_mark_bad(struct mm_system *sys, swp_entry_t entry);
 bool swap_slot_is_writable(struct mm_system *sys, swp_entry_t entry);
+bool swap_slot_may_stay(struct mm_system *sys, swp_entry_t entry);
 bool swap_has_space(struct mm_system *sys);
 void swap_look_again(struct mm_system *sys);
 bool swap_is_nearly_full(const struct mm_system *sys);
@@ -67,6 +82,13 @@ void swap_cache_del(struct mm_system *sys, struct page *page);
 
 /* After a fork of the process: clusters that are in use may be read, not written (wall 7). */
 void swap_seal_clusters(struct mm_system *sys);
+
+void swap_area_close(struct mm_system *sys, struct swap_area *area);
+void swap_area_remove(struct mm_system *sys, struct swap_area *area);
+
+/* swapoff.c */
+bool swapoff_give_up(struct mm_system *sys);
+void swapoff_forget(struct mm_system *sys);
 
 int swap_check(struct mm_system *sys);
 

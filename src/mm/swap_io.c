@@ -70,6 +70,7 @@ static void write_end(struct mm_system *sys, struct page *page, int err)
 	page->flags &= ~(uint32_t)PG_dirty;
 	/* A writer of an mm may be at work on an entry. */
 	if (is_wanted_free && page_is_mapped(page) &&
+	    swap_slot_may_stay(sys, page_swap(page)) &&
 	    try_to_unmap(sys, page, NULL) == UNMAP_DONE)
 		anon_page_put(sys, page);
 	else
@@ -104,7 +105,8 @@ static void io_begin(struct mm_system *sys, struct page *page, bool is_write)
 static void submit_run(struct mm_system *sys, struct page **pages, unsigned int nr,
 		       bool is_write)
 {
-	struct swapdev *dev = sys->swap_areas[swp_type(page_swap(pages[0]))]->dev;
+	struct swap_area *area = sys->swap_areas[swp_type(page_swap(pages[0]))];
+	struct swapdev *dev = area->dev;
 	struct swapdev_io ios[SWAP_IO_MAX];
 	unsigned int nr_taken;
 
@@ -115,9 +117,11 @@ static void submit_run(struct mm_system *sys, struct page **pages, unsigned int 
 			.cookie = page_pfn(sys, pages[i]),
 			.is_write = is_write,
 		};
+	area->nr_ops++;
 	sys_unlock(sys);
 	nr_taken = dev->ops->submit(dev, ios, nr);
 	sys_lock(sys);
+	area->nr_ops--;
 	for (unsigned int i = nr_taken; i < nr; i++)
 		io_end(sys, page_of(sys, (pfn_t)ios[i].cookie), is_write, -EAGAIN);
 }
@@ -176,9 +180,13 @@ unsigned int swap_complete(struct mm_system *sys)
 	unsigned int total = 0;
 
 	for (unsigned int t = 0; t < sys->nr_swap_areas && sys->nr_io > 0; t++) {
-		struct swapdev *dev = sys->swap_areas[t]->dev;
+		struct swap_area *area = sys->swap_areas[t];
+		struct swapdev *dev = area ? area->dev : NULL;
 		unsigned int nr;
 
+		if (!area)
+			continue;
+		area->nr_ops++;
 		do {
 			sys_unlock(sys);
 			nr = dev->ops->poll(dev, done, SWAP_IO_MAX);
@@ -188,6 +196,7 @@ unsigned int swap_complete(struct mm_system *sys)
 				       done[i].is_write, done[i].err);
 			total += nr;
 		} while (nr == SWAP_IO_MAX);
+		area->nr_ops--;
 	}
 	if (total > 0)
 		sys_wake(sys);

@@ -38,7 +38,7 @@ static unsigned int readahead_window(struct mm_system *sys, uint64_t slot)
 }
 
 /* A frame in the swap cache for this slot, not yet filled; NULL if there is no memory. */
-static struct page *cache_new_page(struct mm_system *sys, swp_entry_t entry, uint32_t flags)
+struct page *swap_cache_new_page(struct mm_system *sys, swp_entry_t entry, uint32_t flags)
 {
 	struct page *page;
 
@@ -71,7 +71,7 @@ static unsigned int cache_block(struct mm_system *sys, swp_entry_t entry, struct
 		if (s != slot) {
 			if (!slot_is_wanted(sys, neighbour))
 				continue;
-			page = cache_new_page(sys, neighbour, PG_readahead);
+			page = swap_cache_new_page(sys, neighbour, PG_readahead);
 			if (!page)
 				continue;
 			STAT(sys, swap_ra, 1);
@@ -96,7 +96,7 @@ enum swapin_result swapin_readahead(struct mm *mm, swp_entry_t entry, bool alone
 	struct page *pages[SWAP_IO_MAX], *target;
 	unsigned int window;
 
-	target = cache_new_page(sys, entry, PG_demand);
+	target = swap_cache_new_page(sys, entry, PG_demand);
 	if (!target)
 		return SWAPIN_NO_MEMORY;
 	window = alone ? 1 : readahead_window(sys, swp_slot(entry));
@@ -119,7 +119,7 @@ int anon_advise_willneed(struct mm *mm, vaddr_t start, vaddr_t end)
 	for (vaddr_t va = start; (pte = pgtable_next(mm, &va, end)); va += PAGE_SIZE) {
 		if (!pte_is_swap(*pte) || !slot_is_wanted(sys, *pte))
 			continue;
-		pages[nr] = cache_new_page(sys, *pte, PG_readahead);
+		pages[nr] = swap_cache_new_page(sys, *pte, PG_readahead);
 		if (!pages[nr])
 			break;
 		STAT(sys, swap_ra, 1);

@@ -173,6 +173,7 @@ static int mm_init(struct mm_system *sys, struct mm *mm)
 {
 	memset(mm, 0, sizeof(*mm));
 	mm->sys = sys;
+	mm->id = ++sys->nr_mms_ever;
 	mm->window_start = sys->cfg.window_start;
 	mm->window_end = sys->cfg.window_end;
 	mm->start_brk = mm->brk = mm->window_start;

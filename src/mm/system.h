@@ -41,6 +41,7 @@ struct fault_stream {
 
 struct mm {
 	struct mm_system *sys;	     /* (c) */
+	uint64_t id;		     /* (c) of all there ever were, in the order of creation */
 	struct list_head node;	     /* on sys->mms */
 	struct machine_space *space; /* (c) */
 	struct anon_family
@@ -75,6 +76,7 @@ struct mm_system {
 	unsigned int nr_zones;
 	struct slab_state *slab;
 	struct list_head mms;
+	uint64_t nr_mms_ever;
 	struct kmem_cache *mm_cache, *vma_cache;
 	struct filemap_state files;
 

@@ -60,6 +60,8 @@ static enum unmap_result evict_unmap(struct mapper_scan *rc, struct page *page)
 
 	if (!page_is_mapped(page))
 		return UNMAP_DONE; /* dead, or only in the swap cache, and clean */
+	if (page_has(page, PG_swapcache) && !swap_slot_may_stay(rc->sys, page_swap(page)))
+		anon_page_mark_dirty(rc->sys, page);
 	if (!page_has(page, PG_dirty | PG_lazyfree))
 		return try_to_unmap(rc->sys, page, rc->locked);
 	result = rmap_can_unmap(rc->sys, page, rc->locked);
@@ -239,7 +241,9 @@ enum reclaim_result reclaim_direct(struct mm_system *sys)
 	if (sys->nr_io > 0)
 		return RECLAIM_WAIT;
 	/* Who held them may have let go by now, and the wake is past. */
-	return gone > 0 || rc.was_refused || was_in_flight ? RECLAIM_FREED : RECLAIM_NOTHING;
+	if (gone > 0 || rc.was_refused || was_in_flight || swapoff_give_up(sys))
+		return RECLAIM_FREED;
+	return RECLAIM_NOTHING;
 }
 
 int mm_reclaim_for_kernel(struct mm_system *sys)
