@@ -178,7 +178,7 @@ static struct vma *check_run(struct vma *vma, vaddr_t start, vaddr_t end, uint32
 		assert_non_null(vma);
 		assert_int_equal(vma->start, start);
 		assert_true(vma->end <= end);
-		assert_int_equal(vma->flags & ~(uint32_t)VMA_ACCOUNT, flags);
+		assert_int_equal(vma->flags & ~(uint32_t)(VMA_ACCOUNT | VMA_TOUCHED), flags);
 		start = vma->end;
 	}
 	return vma;
