@@ -6,18 +6,24 @@
  * NONE, in leaf tables and in those above alike; so a walk passes over an empty table without
  * reading it, and a table that has become empty is given back at once.
  *
+ * An entry of the PMD or PUD may be a page itself (mm/huge.c). So that a PMD entry can always
+ * be split, its leaf table is taken beforehand and deposited: it hangs on a list in the struct
+ * page of the PMD's table (Linux's pgtable_trans_huge_deposit()).
+ *
  * Tables are given back only by pgtable_free_range() and pgtable_destroy(), which run for a
  * writer of the mm: a pte_t pointer that a reader found stays good until it lets the mm go.
  *
  * 1. Every table is a PG_table frame of this mm, and is named by one entry.
  * 2. ->table_used is the number of its entries that are not 0.
- * 3. Entries above the leaves are 0 or TABLE_BITS and a frame.
+ * 3. Entries above the leaves are 0, or TABLE_BITS and a frame, or in PMD and PUD a page:
+ * PTE_PS, resident, its frame aligned.
  * 4. A resident leaf entry names a frame of RAM that is nobody else's (no table, slab, or free
  *    frame).
- * 5. mm->nr_tables counts the tables, the PGD among them.
+ * 5. mm->nr_tables counts the tables, the PGD and deposited ones among them; these are empty.
  */
 #include "mm/pgtable.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -27,6 +33,7 @@
 #define TABLE_BITS	(PTE_PRESENT | PTE_WRITE | PTE_USER)
 #define TABLE_LEVEL_TOP (PGTABLE_LEVELS - 1) /* the PGD; leaf tables are level 0 */
 #define TABLE_BITS_VA	9		     /* of an address, for each level */
+#define NO_DEPOSIT	0 /* in ->index of a table; frame 0 is the system's own */
 
 /* Bytes of address space under one entry of a table of this level. */
 static vaddr_t level_span(unsigned int level)
@@ -63,6 +70,7 @@ static int table_alloc(struct mm *mm, pfn_t *ret_pfn)
 	memset(page_addr(sys, page), 0, PAGE_SIZE);
 	page->flags |= PG_table;
 	page->mm = mm;
+	page->index = NO_DEPOSIT;
 	page->table_used = 0;
 	mm->nr_tables++;
 	STAT(sys, nr_page_table_pages, 1);
@@ -75,7 +83,7 @@ static void table_free(struct mm *mm, pfn_t pfn)
 	struct page *page = page_of(mm->sys, pfn);
 
 	MM_ASSERT(page_has(page, PG_table));
-	MM_ASSERT(page->table_used == 0);
+	MM_ASSERT(page->table_used == 0 && page->index == NO_DEPOSIT);
 	page->flags &= ~(uint32_t)PG_table;
 	page->mm = NULL;
 	mm->nr_tables--;
@@ -117,11 +125,58 @@ pte_t *pgtable_lookup(struct mm *mm, vaddr_t va)
 	MM_DEBUG_ASSERT(va < PGTABLE_VA_MAX);
 	for (unsigned int level = TABLE_LEVEL_TOP; level > 0; level--) {
 		entry = table[level_index(va, level)];
-		if (pte_is_none(entry))
+		if (pte_is_none(entry) || entry & PTE_PS)
 			return NULL;
 		table = table_of(mm, pte_pfn(entry));
 	}
 	return &table[level_index(va, 0)];
+}
+
+/**
+ * pgtable_leaf() - the leaf entry of an address, of a page of any size.
+ * @ret_level: 0: a PTE; 1, 2: with PTE_PS, in PMD and PUD. Where there is none, the level whose
+ * entry leads nowhere.
+ *
+ * Return, Context: as pgtable_lookup().
+ */
+pte_t *pgtable_leaf(struct mm *mm, vaddr_t va, unsigned int *ret_level)
+{
+	pte_t *table = table_of(mm, mm->pgd), *entry;
+
+	for (unsigned int level = TABLE_LEVEL_TOP; level > 0; level--) {
+		entry = &table[level_index(va, level)];
+		*ret_level = level;
+		if (pte_is_none(*entry))
+			return NULL;
+		if (*entry & PTE_PS)
+			return entry;
+		table = table_of(mm, pte_pfn(*entry));
+	}
+	*ret_level = 0;
+	return &table[level_index(va, 0)];
+}
+
+/* The entry of that level, with the tables above it made where missing. */
+static int ensure_level(struct mm *mm, vaddr_t va, unsigned int to, pte_t **ret_entry)
+{
+	pte_t *table = table_of(mm, mm->pgd), *entry;
+	pfn_t pfn;
+	int err;
+
+	MM_ASSERT(va < PGTABLE_VA_MAX);
+	for (unsigned int level = TABLE_LEVEL_TOP; level > to; level--) {
+		entry = &table[level_index(va, level)];
+		if (pte_is_none(*entry)) {
+			err = table_alloc(mm, &pfn);
+			if (err)
+				return err;
+			pte_set(mm, entry, pte_make(pfn, TABLE_BITS));
+		}
+		MM_ASSERT(!(*entry & PTE_PS));
+		table = table_of(mm, pte_pfn(*entry));
+	}
+	*ret_entry = &table[level_index(va, to)];
+	return 0;
 }
 
 /**
@@ -133,23 +188,105 @@ pte_t *pgtable_lookup(struct mm *mm, vaddr_t va)
  */
 int pgtable_ensure(struct mm *mm, vaddr_t va, pte_t **ret_pte)
 {
-	pte_t *table = table_of(mm, mm->pgd), *entry;
-	pfn_t pfn;
-	int err;
+	return ensure_level(mm, va, 0, ret_pte);
+}
 
-	MM_ASSERT(va < PGTABLE_VA_MAX);
-	for (unsigned int level = TABLE_LEVEL_TOP; level > 0; level--) {
-		entry = &table[level_index(va, level)];
-		if (pte_is_none(*entry)) {
-			err = table_alloc(mm, &pfn);
-			if (err)
-				return err;
-			pte_set(mm, entry, pte_make(pfn, TABLE_BITS));
-		}
-		table = table_of(mm, pte_pfn(*entry));
+static struct page *table_page(const struct mm *mm, const pte_t *entry)
+{
+	return page_of(mm->sys, addr_pfn(mm->sys, entry));
+}
+
+/**
+ * pgtable_huge_prepare() - an entry of PMD or PUD that a page may be put in.
+ * @level: 1: 2 MiB; 2: 1 GiB.
+ * @ret_entry: is NONE; what tables were below were empty.
+ *
+ * An empty leaf table that is there becomes a deposit; for others see pgtable_deposit().
+ *
+ * Return: 0; -ENOMEM; -EEXIST where some smaller page has an entry.
+ * Context: sys->lock held, not dropped since anybody looked for entries below: readers keep
+ * pointers into tables with entries only.
+ */
+int pgtable_huge_prepare(struct mm *mm, vaddr_t va, unsigned int level, pte_t **ret_entry)
+{
+	int err = ensure_level(mm, va, level, ret_entry);
+	struct page *below, *table;
+	pte_t entry;
+
+	if (err)
+		return err;
+	entry = **ret_entry;
+	if (pte_is_none(entry))
+		return 0;
+	below = page_of(mm->sys, pte_pfn(entry));
+	if (entry & PTE_PS || below->table_used)
+		return -EEXIST;
+	pte_set(mm, *ret_entry, 0);
+	if (level > 1) {
+		table_free(mm, pte_pfn(entry));
+		return 0;
 	}
-	*ret_pte = &table[level_index(va, 0)];
+	table = table_page(mm, *ret_entry);
+	below->next = (pfn_t)table->index;
+	table->index = pte_pfn(entry);
 	return 0;
+}
+
+/**
+ * pgtable_deposit() - put a leaf table by, for the day when a page of 2 MiB is split.
+ * @entry: of a PMD.
+ *
+ * Return: 0 or -ENOMEM.
+ * Context: sys->lock held.
+ */
+int pgtable_deposit(struct mm *mm, pte_t *entry)
+{
+	struct page *table = table_page(mm, entry);
+	pfn_t pfn;
+	int err = table_alloc(mm, &pfn);
+
+	if (err)
+		return err;
+	page_of(mm->sys, pfn)->next = (pfn_t)table->index;
+	table->index = pfn;
+	return 0;
+}
+
+static pfn_t withdraw(struct mm *mm, pte_t *entry)
+{
+	struct page *table = table_page(mm, entry);
+	pfn_t pfn = (pfn_t)table->index;
+
+	MM_ASSERT(pfn != NO_DEPOSIT);
+	table->index = page_of(mm->sys, pfn)->next;
+	return pfn;
+}
+
+/**
+ * pgtable_undeposit() - give a deposited table back.
+ * @entry: of the PMD it was deposited for.
+ *
+ * Context: sys->lock held.
+ */
+void pgtable_undeposit(struct mm *mm, pte_t *entry)
+{
+	table_free(mm, withdraw(mm, entry));
+}
+
+/**
+ * pgtable_huge_split() - a page of 2 MiB gives way to its deposited table.
+ * @entry: of a PMD, with PTE_PS.
+ *
+ * Return: the table's first entry; all are NONE.
+ * Context: sys->lock held.
+ */
+pte_t *pgtable_huge_split(struct mm *mm, pte_t *entry)
+{
+	pfn_t pfn = withdraw(mm, entry);
+
+	MM_ASSERT(*entry & PTE_PS);
+	pte_set(mm, entry, pte_make(pfn, TABLE_BITS));
+	return table_of(mm, pfn);
 }
 
 /*
@@ -158,13 +295,14 @@ int pgtable_ensure(struct mm *mm, vaddr_t va, pte_t **ret_pte)
  */
 static pte_t *leaf_table(const struct mm *mm, vaddr_t va, unsigned int *ret_level)
 {
-	pte_t *table = table_of(mm, mm->pgd);
+	pte_t *table = table_of(mm, mm->pgd), entry;
 	pfn_t pfn;
 
 	for (unsigned int level = TABLE_LEVEL_TOP; level > 0; level--) {
-		pfn = pte_pfn(table[level_index(va, level)]);
+		entry = table[level_index(va, level)];
+		pfn = pte_pfn(entry);
 		*ret_level = level;
-		if (pte_is_none(table[level_index(va, level)]) ||
+		if (pte_is_none(entry) || entry & PTE_PS ||
 		    page_of(mm->sys, pfn)->table_used == 0)
 			return NULL;
 		table = table_of(mm, pfn);
@@ -215,7 +353,7 @@ static void free_empty_below(struct mm *mm, pfn_t pfn, unsigned int level, vaddr
 		pte_t *entry = &table[level_index(va, level)];
 		pfn_t child;
 
-		if (pte_is_none(*entry))
+		if (pte_is_none(*entry) || *entry & PTE_PS)
 			continue;
 		child = pte_pfn(*entry);
 		if (level > 1)
@@ -261,7 +399,33 @@ static int check_leaf_entry(const struct mm *mm, pte_t pte)
 	CHECK(pte_pfn(pte) < mm->sys->nr_frames);
 	page = page_of(mm->sys, pte_pfn(pte));
 	CHECK(!page_has(page, others));
-	CHECK(page->refs > 0);
+	CHECK(page->refs > 0 || pte & PTE_CONT); /* whose first frame has the references */
+	return 0;
+}
+
+/* 3: a page of 2 MiB or 1 GiB. */
+static int check_huge_entry(const struct mm *mm, pte_t entry, unsigned int level)
+{
+	CHECK(level == 1 || level == 2);
+	CHECK(pte_is_resident(entry));
+	CHECK((pte_pfn(entry) & ((1u << (TABLE_BITS_VA * level)) - 1)) == 0);
+	return check_leaf_entry(mm, entry);
+}
+
+/* 5 */
+static int check_deposits(const struct mm *mm, const struct page *table, unsigned int level,
+			  uint64_t *nr_tables)
+{
+	pfn_t pfn = (pfn_t)table->index;
+
+	for (unsigned int nr = 0; pfn != NO_DEPOSIT; nr++) {
+		const struct page *page = page_of(mm->sys, pfn);
+
+		CHECK(level == 1 && nr < PGTABLE_ENTRIES);
+		CHECK(page_has(page, PG_table) && page->mm == mm && page->table_used == 0);
+		(*nr_tables)++;
+		pfn = page->next;
+	}
 	return 0;
 }
 
@@ -275,12 +439,15 @@ static int check_table(const struct mm *mm, pfn_t pfn, unsigned int level, uint6
 	CHECK(page_has(page, PG_table));
 	CHECK(page->mm == mm);
 	(*nr_tables)++;
+	CHECK(check_deposits(mm, page, level, nr_tables) == 0);
 	for (unsigned int i = 0; i < PGTABLE_ENTRIES; i++) {
 		if (pte_is_none(table[i]))
 			continue;
 		used++;
 		if (level == 0) {
 			err = check_leaf_entry(mm, table[i]);
+		} else if (table[i] & PTE_PS) {
+			err = check_huge_entry(mm, table[i], level);
 		} else {
 			CHECK((table[i] & ~PTE_PFN_MASK) == TABLE_BITS);
 			CHECK(pte_pfn(table[i]) < mm->sys->nr_frames);

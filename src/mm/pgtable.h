@@ -11,6 +11,11 @@
  *                                     (Linux's PROT_NONE entry)
  *   SWAP     swap type and offset     its content is in that swap slot
  *
+ * Where 2 MiB or 1 GiB are one page, the entry of the PMD or PUD is the leaf: PRESENT or IDLE,
+ * with PTE_PS. A page of 64 KiB is sixteen leaf entries with PTE_CONT, which change together.
+ * Functions that look for the entry of one page do not see larger pages; mm/huge.h has those
+ * that do.
+ *
  * Who changes a leaf entry does so through pte_set(), which keeps the count of used entries in
  * the table's struct page: an empty table is found without a scan.
  *
@@ -88,6 +93,12 @@ static inline pfn_t pte_pfn(pte_t pte)
 	return (pfn_t)((pte & PTE_PFN_MASK) >> PTE_PFN_SHIFT);
 }
 
+/* The same page, or larger page, resident but not translated. */
+static inline pte_t pte_idle(pte_t pte)
+{
+	return (pte & (PTE_PFN_MASK | PTE_PS | PTE_CONT)) | PTE_IDLE;
+}
+
 static inline pte_t pte_make(pfn_t pfn, pte_t bits)
 {
 	return (pte_t)pfn << PTE_PFN_SHIFT | bits;
@@ -102,6 +113,13 @@ pte_t *pgtable_lookup(struct mm *mm, vaddr_t va); /* NULL where no table covers 
 int pgtable_ensure(struct mm *mm, vaddr_t va, pte_t **ret_pte);
 pte_t *pgtable_next(struct mm *mm, vaddr_t *va, vaddr_t end);
 void pgtable_free_range(struct mm *mm, vaddr_t start, vaddr_t end);
+
+/* The leaf of va, of any size: *ret_level 0 a PTE, 1 and 2 with PTE_PS. NULL: no table. */
+pte_t *pgtable_leaf(struct mm *mm, vaddr_t va, unsigned int *ret_level);
+int pgtable_huge_prepare(struct mm *mm, vaddr_t va, unsigned int level, pte_t **ret_entry);
+int pgtable_deposit(struct mm *mm, pte_t *entry);
+void pgtable_undeposit(struct mm *mm, pte_t *entry);
+pte_t *pgtable_huge_split(struct mm *mm, pte_t *entry);
 
 int pgtable_create(struct mm *mm);   /* the PGD; -ENOMEM */
 void pgtable_destroy(struct mm *mm); /* every entry must be NONE */
