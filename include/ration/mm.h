@@ -94,6 +94,7 @@ enum mm_fault_result {
 	X(nr_swapcached)                 \
 	X(nr_swap_slots_used)            \
 	X(nr_reserved)                   \
+	X(nr_anon_transparent_hugepages) \
 	X(nr_touched_peak)               \
 	X(pgalloc)                       \
 	X(pgfree)                        \
@@ -120,6 +121,14 @@ enum mm_fault_result {
 	X(kswapd_high_wmark_hit_quickly) \
 	X(swap_read_errors)              \
 	X(swap_write_errors)             \
+	X(thp_fault_alloc)               \
+	X(thp_fault_fallback)            \
+	X(thp_collapse_alloc)            \
+	X(thp_collapse_alloc_failed)     \
+	X(thp_split_page)                \
+	X(thp_split_pmd)                 \
+	X(anon_64k_fault_alloc)          \
+	X(anon_64k_fault_fallback)       \
 	X(oom_kill)
 
 enum mm_vmstat_item {
@@ -136,6 +145,19 @@ extern const char *const mm_vmstat_names[NR_MM_VMSTAT];
 #define MM_OVERCOMMIT_ALWAYS 1 /* never */
 #define MM_OVERCOMMIT_NEVER  2 /* more than the commit limit would be promised */
 
+/*
+ * Transparent huge pages, of 2 MiB and of 64 KiB, on machines that have them (mm/huge.c): for
+ * which areas? As Linux's /sys/kernel/mm/transparent_hugepage/enabled and
+ * .../hugepages-64kB/enabled.
+ */
+enum mm_thp {
+	MM_THP_NEVER,
+	MM_THP_MADVISE, /* MM_MADV_HUGEPAGE */
+	MM_THP_ALWAYS,	/* all but MM_MADV_NOHUGEPAGE */
+	MM_THP_INHERIT, /* of 64 KiB: as those of 2 MiB */
+	MM_THP_DEFAULT, /* of 2 MiB: always, but never below 512 MiB of RAM, as in Linux */
+};
+
 struct mm_config {
 	struct machine *machine;	  /* its RAM is the manager's RAM, all of it */
 	const struct policy_ops *policy;  /* &policy_two_lists, say */
@@ -146,6 +168,7 @@ struct mm_config {
 	uint64_t min_free_kbytes;	  /* vm.min_free_kbytes; 0: Linux's formula */
 	uint32_t watermark_scale_factor;  /* vm.watermark_scale_factor, 1..3000, in 1/10000 */
 	uint32_t overcommit_memory;	  /* vm.overcommit_memory, MM_OVERCOMMIT_* */
+	uint32_t thp, thp_64k;		  /* enum mm_thp */
 	vaddr_t window_start, window_end; /* addresses that mm_map() hands out, page aligned */
 
 	unsigned int (*cpu)(void *arg); /* the CPU that runs, below nr_cpus; NULL: always 0 */

@@ -4,6 +4,7 @@
  * swap_state.c, MADV_DONTNEED is an unmap that leaves the area.
  */
 #include "base/assert.h"
+#include "mm/huge.h"
 #include "mm/reclaim.h"
 
 /* Neighbours in one machine op: 512 cost a third of 32 a page, and 6 KiB of stack is at hand.
@@ -21,7 +22,7 @@ int mm_idle_range(struct mm *mm, vaddr_t start, vaddr_t end)
 	struct machine_change changes[IDLE_BATCH];
 	struct machine_batch batch = {.changes = changes};
 	vaddr_t va = start;
-	int err = 0;
+	int err = huge_idle_range(mm, (struct mm_range){start, end});
 
 	while (!err) {
 		pte_t *pte;
@@ -48,6 +49,14 @@ int mm_idle_range(struct mm *mm, vaddr_t start, vaddr_t end)
 	return err;
 }
 
+/* As mm_idle_range(), for those who then look at pages one by one. */
+static int idle_single_pages(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	int err = huge_split_range(mm, (struct mm_range){start, end});
+
+	return err ? err : mm_idle_range(mm, start, end);
+}
+
 /* The next resident page in [*va, end) that nobody is at work on; *va becomes its address. */
 static struct page *next_resident(struct mm *mm, vaddr_t *va, vaddr_t end)
 {
@@ -56,7 +65,7 @@ static struct page *next_resident(struct mm *mm, vaddr_t *va, vaddr_t end)
 	for (; (pte = pgtable_next(mm, va, end)); *va += PAGE_SIZE) {
 		struct page *page;
 
-		if (!pte_is_idle(*pte))
+		if (!pte_is_idle(*pte) || *pte & PTE_CONT)
 			continue;
 		page = page_of(mm->sys, pte_pfn(*pte));
 		if (!anon_page_is_busy(page) && page_has(page, PG_lru))
@@ -72,7 +81,7 @@ static struct page *next_resident(struct mm *mm, vaddr_t *va, vaddr_t end)
 int anon_advise_cold(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	struct mm_system *sys = mm->sys;
-	int err = mm_idle_range(mm, start, end);
+	int err = idle_single_pages(mm, start, end);
 	struct page *page;
 
 	for (vaddr_t va = start; (page = next_resident(mm, &va, end)); va += PAGE_SIZE)
@@ -99,7 +108,7 @@ static void lazyfree(struct mm_system *sys, struct page *page)
  */
 int anon_advise_free(struct mm *mm, vaddr_t start, vaddr_t end)
 {
-	int err = mm_idle_range(mm, start, end);
+	int err = idle_single_pages(mm, start, end);
 	struct page *page;
 	pte_t *pte;
 
@@ -143,7 +152,7 @@ int anon_advise_pageout(struct mm *mm, vaddr_t start, vaddr_t end)
 	struct mm_system *sys = mm->sys;
 	struct page *pages[POLICY_BATCH], *page;
 	unsigned int nr = 0;
-	int err = mm_idle_range(mm, start, end);
+	int err = idle_single_pages(mm, start, end);
 
 	if (err)
 		return err;

@@ -12,12 +12,13 @@
  */
 #include "base/assert.h"
 #include "mm/commit.h"
+#include "mm/huge.h"
 #include "mm/reclaim.h"
 #include "mm/slab.h"
 #include "mm/vma.h"
 
 struct census {
-	uint64_t nr_anon, nr_mapped, nr_swapcached, nr_writeback, nr_touched;
+	uint64_t nr_anon, nr_mapped, nr_thp, nr_swapcached, nr_writeback, nr_touched;
 };
 
 static int check_frame(const struct mm_system *sys, pfn_t pfn, struct census *census)
@@ -35,8 +36,9 @@ static int check_frame(const struct mm_system *sys, pfn_t pfn, struct census *ce
 	CHECK(page_has(page, PG_lru | PG_isolated | PG_locked | PG_writeback)); /* 4 */
 	CHECK(!(page_has(page, PG_lru) && page_has(page, PG_isolated)));
 	CHECK(page_has(page, PG_dirty | PG_swapcache | PG_lazyfree | PG_dead));
-	census->nr_anon += page_is_mapped(page);
-	census->nr_mapped += page->mapcount;
+	census->nr_anon += page_is_mapped(page) ? page_weight(page) : 0;
+	census->nr_mapped += (uint64_t)page->mapcount * page_weight(page);
+	census->nr_thp += page_is_mapped(page) && page_block_order(page) == HUGE_ORDER_2M;
 	census->nr_swapcached += page_has(page, PG_swapcache);
 	census->nr_writeback += page_has(page, PG_writeback);
 	return 0;
@@ -74,8 +76,11 @@ static int check_mm(struct mm *mm, struct census *census)
 	for (vaddr_t va = mm->window_start; (pte = pgtable_next(mm, &va, mm->window_end));
 	     va += PAGE_SIZE) {
 		CHECK(vma_find(mm, va) != NULL);
+		if (pte_is_resident(*pte) && *pte & PTE_CONT)
+			continue; /* huge_check() */
 		CHECK(check_entry(mm, va, *pte, &nr_resident, &nr_swapped) == 0);
 	}
+	CHECK(huge_check(mm, &nr_resident) == 0);
 	CHECK(mm->nr_resident == nr_resident && mm->nr_swapped == nr_swapped); /* 5 */
 	census->nr_touched += nr_resident + nr_swapped;
 	return 0;
@@ -115,12 +120,13 @@ static int check_all(struct mm_system *sys)
 		nr_resident += mm->nr_resident;
 	}
 	CHECK(check_swap_counts(sys) == 0);
-	CHECK(census.nr_mapped == nr_resident);				     /* 1, 5 */
-	CHECK(census.nr_anon == sys->vmstat[MM_VMSTAT_nr_anon_pages]);	     /* 5 */
-	CHECK(census.nr_swapcached == sys->vmstat[MM_VMSTAT_nr_swapcached]); /* 5 */
-	CHECK(census.nr_writeback == sys->vmstat[MM_VMSTAT_nr_writeback]);   /* 5 */
-	CHECK(census.nr_writeback == sys->nr_reclaiming);		     /* 5 */
-	CHECK(census.nr_touched == sys->nr_touched);			     /* 5 */
+	CHECK(census.nr_mapped == nr_resident);					      /* 1, 5 */
+	CHECK(census.nr_anon == sys->vmstat[MM_VMSTAT_nr_anon_pages]);		      /* 5 */
+	CHECK(census.nr_thp == sys->vmstat[MM_VMSTAT_nr_anon_transparent_hugepages]); /* 5 */
+	CHECK(census.nr_swapcached == sys->vmstat[MM_VMSTAT_nr_swapcached]);	      /* 5 */
+	CHECK(census.nr_writeback == sys->vmstat[MM_VMSTAT_nr_writeback]);	      /* 5 */
+	CHECK(census.nr_writeback == sys->nr_reclaiming);			      /* 5 */
+	CHECK(census.nr_touched == sys->nr_touched);				      /* 5 */
 	return 0;
 }
 

@@ -27,6 +27,7 @@
 #include "base/assert.h"
 #include "base/checked.h"
 #include "mm/fault.h"
+#include "mm/huge.h"
 #include "mm/reclaim.h"
 #include "mm/vma.h"
 
@@ -363,11 +364,16 @@ static enum mm_fault_result fault_swap(struct fault *f)
 
 static enum mm_fault_result fault_look(struct fault *f, unsigned int access)
 {
+	enum mm_fault_result result;
 	struct vma *vma = vma_find(f->mm, f->va);
 
 	f->vma = vma;
 	if (!vma || !vma_allows(vma, access))
 		return MM_FAULT_SEGV;
+	if ((f->sys->machine->ops->caps & MACHINE_HUGE) && huge_fault(f, &result)) {
+		vma->flags |= VMA_TOUCHED;
+		return result;
+	}
 	if (pgtable_ensure(f->mm, f->va, &f->pte))
 		return fault_no_memory(f);
 	vma->flags |= VMA_TOUCHED;

@@ -5,6 +5,7 @@
  *
  * As in Linux holes do not stop the call: what is mapped is advised, and the answer is -ENOMEM.
  */
+#include "mm/huge.h"
 #include "mm/mmap.h"
 
 enum advice_kind {
@@ -15,9 +16,12 @@ enum advice_kind {
 	ADVICE_PAGES,
 };
 
+#define READ_FLAGS ((uint32_t)(VMA_SEQ_READ | VMA_RAND_READ))
+#define THP_FLAGS  ((uint32_t)(VMA_HUGEPAGE | VMA_NOHUGEPAGE))
+
 struct advice {
 	enum advice_kind kind;
-	uint32_t vma_flags;
+	uint32_t vma_flags, vma_mask; /* ADVICE_FLAGS: those set, of those that it is about */
 	int (*pages)(struct mm *mm, vaddr_t start, vaddr_t end);
 };
 
@@ -26,17 +30,25 @@ struct advice {
  * MADV_WIPEONFORK, MADV_GUARD_INSTALL, MADV_POPULATE_*) is unknown: the program is told so.
  */
 static const struct advice advice_table[] = {
-	[MM_MADV_NORMAL] = {.kind = ADVICE_FLAGS},
-	[MM_MADV_RANDOM] = {.kind = ADVICE_FLAGS, .vma_flags = VMA_RAND_READ},
-	[MM_MADV_SEQUENTIAL] = {.kind = ADVICE_FLAGS, .vma_flags = VMA_SEQ_READ},
+	[MM_MADV_NORMAL] = {.kind = ADVICE_FLAGS, .vma_mask = READ_FLAGS},
+	[MM_MADV_RANDOM] = {.kind = ADVICE_FLAGS,
+			    .vma_flags = VMA_RAND_READ,
+			    .vma_mask = READ_FLAGS},
+	[MM_MADV_SEQUENTIAL] = {.kind = ADVICE_FLAGS,
+				.vma_flags = VMA_SEQ_READ,
+				.vma_mask = READ_FLAGS},
 	[MM_MADV_WILLNEED] = {.kind = ADVICE_PAGES, .pages = anon_advise_willneed},
 	[MM_MADV_DONTNEED] = {.kind = ADVICE_ZAP},
 	[MM_MADV_FREE] = {.kind = ADVICE_PAGES, .pages = anon_advise_free},
 	[MM_MADV_DOFORK] = {.kind = ADVICE_NOTHING},
 	[MM_MADV_MERGEABLE] = {.kind = ADVICE_NOTHING},
 	[MM_MADV_UNMERGEABLE] = {.kind = ADVICE_NOTHING},
-	[MM_MADV_HUGEPAGE] = {.kind = ADVICE_NOTHING},
-	[MM_MADV_NOHUGEPAGE] = {.kind = ADVICE_NOTHING},
+	[MM_MADV_HUGEPAGE] = {.kind = ADVICE_FLAGS,
+			      .vma_flags = VMA_HUGEPAGE,
+			      .vma_mask = THP_FLAGS},
+	[MM_MADV_NOHUGEPAGE] = {.kind = ADVICE_FLAGS,
+				.vma_flags = VMA_NOHUGEPAGE,
+				.vma_mask = THP_FLAGS},
 	[MM_MADV_DONTDUMP] = {.kind = ADVICE_NOTHING},
 	[MM_MADV_DODUMP] = {.kind = ADVICE_NOTHING},
 	[MM_MADV_KEEPONFORK] = {.kind = ADVICE_NOTHING},
@@ -56,10 +68,9 @@ static const struct advice *advice_find(int advice)
 
 /* Return: the area that has the range now, through *vma. */
 static int advise_flags(struct mm *mm, struct vma **vma, struct mm_range range,
-			uint32_t vma_flags)
+			const struct advice *advice)
 {
-	uint32_t flags =
-		((*vma)->flags & ~(uint32_t)(VMA_SEQ_READ | VMA_RAND_READ)) | vma_flags;
+	uint32_t flags = ((*vma)->flags & ~advice->vma_mask) | advice->vma_flags;
 	struct vma_reserve reserve = {0};
 	unsigned int nr_cuts = mm_nr_cuts(mm, range);
 	int err;
@@ -68,7 +79,9 @@ static int advise_flags(struct mm *mm, struct vma **vma, struct mm_range range,
 		return 0;
 	if (mm->nr_vmas + nr_cuts > mm_vmas_max(mm))
 		return -EAGAIN; /* Linux's answer to all lack of memory here */
-	err = mm_reserve(mm, &reserve, nr_cuts);
+	err = huge_split_cuts(mm, range);
+	if (!err)
+		err = mm_reserve(mm, &reserve, nr_cuts);
 	if (err)
 		return err;
 	vma_cut(mm, range.start, &reserve);
@@ -96,7 +109,7 @@ static int advise_area(struct mm *mm, struct vma **vma, struct mm_range range,
 		return 0;
 	switch (advice->kind) {
 	case ADVICE_FLAGS:
-		return advise_flags(mm, vma, range, advice->vma_flags);
+		return advise_flags(mm, vma, range, advice);
 	case ADVICE_ZAP:
 		err = mm_zap_range(mm, range);
 		pgtable_free_range(mm, range.start, range.end);

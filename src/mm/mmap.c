@@ -22,6 +22,7 @@
 
 #include "base/assert.h"
 #include "mm/commit.h"
+#include "mm/huge.h"
 
 /* Linux's TASK_SIZE: a page below the end of what four levels translate. */
 #define TASK_SIZE (PGTABLE_VA_MAX - PAGE_SIZE)
@@ -124,10 +125,11 @@ int mm_zap_range(struct mm *mm, struct mm_range range)
 	struct machine_change changes[ZAP_BATCH];
 	struct machine_batch batch = {.changes = changes, .flags = MACHINE_DISCARD};
 	vaddr_t va = range.start;
+	int err = huge_zap_range(mm, range);
 
+	if (err)
+		return err;
 	while (range.start < range.end) {
-		int err;
-
 		collect_present(mm, &va, range.end, &batch);
 		err = mm_machine_apply(mm, &batch);
 		if (err) {
@@ -517,6 +519,7 @@ void mm_unmap_all(struct mm *mm)
 	mm->users = -1;
 	for (int i = 0; i < DESTROY_TRIES && mm_zap_range(mm, all); i++)
 		;
+	huge_zap_all(mm);
 	zap_entries(mm, all);
 	mm_region_unmap(mm, all);
 	mm_remove_areas(mm, all, &none);

@@ -18,6 +18,7 @@
 
 #include "base/assert.h"
 #include "mm/commit.h"
+#include "mm/huge.h"
 #include "mm/reclaim.h"
 
 #define TASK_SIZE (PGTABLE_VA_MAX - PAGE_SIZE) /* as in mmap.c */
@@ -134,6 +135,15 @@ static int move_charge(const struct remap *r, struct vma_reserve *reserve)
 		return 0;
 	return mm_charge(r->mm, reserve, pages,
 			 mm_accounted_in(r->mm, r->new_addr, r->new_addr + r->new_len));
+}
+
+/* Single pages only where it comes from, and where tables are about to be made. */
+static int move_split_huge(const struct remap *r)
+{
+	const struct mm_range to = {r->new_addr, r->new_addr + r->new_len};
+	int err = huge_split_range(r->mm, old_range(r));
+
+	return err ? err : huge_split_range(r->mm, to);
 }
 
 /* A table for each entry that will move. */
@@ -258,6 +268,8 @@ static int remap_move(const struct remap *r)
 	err = move_reserve(r, &reserve);
 	if (!err)
 		err = move_charge(r, &reserve);
+	if (!err)
+		err = move_split_huge(r);
 	if (!err)
 		err = move_prepare_tables(r);
 	if (!err)

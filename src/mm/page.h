@@ -25,6 +25,8 @@
  * (page_block_order()), and refs == 0 in the others. page_free() wants the last reference, so
  * that a frame with refs == 0 is free, reserved, dead or a tail, and freeing it again is seen.
  *
+ * A block that is one page of a program (64 KiB, 2 MiB: mm/huge.c) is ANON in its first frame.
+ *
  * References of an ANON frame: one for each page table entry that maps it (mapcount), one for
  * the swap cache (PG_swapcache), one for I/O in flight (PG_locked by a read, or PG_writeback).
  *
@@ -113,13 +115,29 @@ _Static_assert(sizeof(struct page) == 40, "0.98% of a frame");
 /* A doubly linked list of frames. */
 struct page_list {
 	pfn_t head, tail;
-	uint32_t nr; /* pages on it */
+	uint32_t nr; /* page_weight() of those on it */
 };
 
 #define PAGE_LIST_INIT                                      \
 	{                                                   \
 		.head = PFN_NONE, .tail = PFN_NONE, .nr = 0 \
 	}
+
+static inline bool page_has(const struct page *page, uint32_t flag)
+{
+	return (page->flags & flag) != 0;
+}
+
+static inline unsigned int page_block_order(const struct page *page)
+{
+	return page->flags >> PAGE_ORDER_SHIFT;
+}
+
+/* What lists count it as: a program's larger page is as many pages as it has (mm/huge.c). */
+static inline uint32_t page_weight(const struct page *page)
+{
+	return page_has(page, PG_anon) ? 1u << page_block_order(page) : 1;
+}
 
 static inline void page_list_init(struct page_list *list)
 {
@@ -137,7 +155,7 @@ static inline void page_list_add_head(struct page *mem_map, struct page_list *li
 	else
 		mem_map[list->head].prev = pfn;
 	list->head = pfn;
-	list->nr++;
+	list->nr += page_weight(page);
 }
 
 static inline void page_list_add_tail(struct page *mem_map, struct page_list *list, pfn_t pfn)
@@ -151,14 +169,14 @@ static inline void page_list_add_tail(struct page *mem_map, struct page_list *li
 	else
 		mem_map[list->tail].next = pfn;
 	list->tail = pfn;
-	list->nr++;
+	list->nr += page_weight(page);
 }
 
 static inline void page_list_del(struct page *mem_map, struct page_list *list, pfn_t pfn)
 {
 	struct page *page = &mem_map[pfn];
 
-	MM_ASSERT(list->nr > 0);
+	MM_ASSERT(list->nr >= page_weight(page));
 	if (page->prev == PFN_NONE)
 		list->head = page->next;
 	else
@@ -168,7 +186,7 @@ static inline void page_list_del(struct page *mem_map, struct page_list *list, p
 	else
 		mem_map[page->next].prev = page->prev;
 	page->next = page->prev = PFN_NONE;
-	list->nr--;
+	list->nr -= page_weight(page);
 }
 
 /* Takes the head off. PFN_NONE if the list is empty. */
@@ -186,13 +204,8 @@ static inline pfn_t page_list_pop(struct page *mem_map, struct page_list *list)
 	else
 		mem_map[page->next].prev = PFN_NONE;
 	page->next = page->prev = PFN_NONE;
-	list->nr--;
+	list->nr -= page_weight(page);
 	return pfn;
-}
-
-static inline bool page_has(const struct page *page, uint32_t flag)
-{
-	return (page->flags & flag) != 0;
 }
 
 static inline bool page_is_mapped(const struct page *page)
@@ -204,11 +217,6 @@ static inline bool page_is_mapped(const struct page *page)
 static inline bool page_is_exclusive(const struct page *page)
 {
 	return (page->flags & (PG_anon | PG_shared)) == PG_anon;
-}
-
-static inline unsigned int page_block_order(const struct page *page)
-{
-	return page->flags >> PAGE_ORDER_SHIFT;
 }
 
 #endif

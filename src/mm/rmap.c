@@ -23,12 +23,15 @@
  */
 #include "mm/rmap.h"
 #include "base/assert.h"
+#include "mm/huge.h"
 #include "mm/reclaim.h"
 
 /* The entry of an exclusive page that is mapped. */
 pte_t *anon_page_pte(const struct page *page)
 {
-	pte_t *pte = pgtable_lookup(page->mm, page->index << PAGE_SHIFT);
+	pte_t *pte = page_block_order(page)
+			     ? huge_page_entry(page)
+			     : pgtable_lookup(page->mm, page->index << PAGE_SHIFT);
 
 	MM_ASSERT(pte && pte_is_resident(*pte));
 	return pte;
@@ -244,6 +247,8 @@ void anon_page_mark_dirty(struct mm_system *sys, struct page *page)
  */
 void anon_page_put(struct mm_system *sys, struct page *page)
 {
+	unsigned int order = page_block_order(page);
+
 	if (page_is_mapped(page) || anon_page_is_busy(page)) {
 		if (!page_is_mapped(page))
 			page->flags |= PG_dead;
@@ -258,10 +263,10 @@ void anon_page_put(struct mm_system *sys, struct page *page)
 	MM_ASSERT(page->refs == 0);
 	if (page_has(page, PG_lru))
 		sys->policy_ops->remove(sys->policy, page);
-	page->flags = 0;
+	page->flags = order << PAGE_ORDER_SHIFT;
 	page->refs = 1;
 	page->owner = 0;
-	page_free(sys, page, 0);
+	page_free(sys, page, order);
 	sys_wake(sys);
 }
 

@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/checked.h"
 #include "mm/commit.h"
+#include "mm/huge.h"
 #include "mm/slab.h"
 #include "mm/vma.h"
 
@@ -39,6 +40,9 @@ static int config_check(const struct mm_config *cfg)
 	if (cfg->overcommit_memory > MM_OVERCOMMIT_NEVER)
 		return -EINVAL;
 	if (cfg->watermark_scale_factor < 1 || cfg->watermark_scale_factor > 3000)
+		return -EINVAL;
+	if (cfg->thp > MM_THP_DEFAULT || cfg->thp == MM_THP_INHERIT ||
+	    cfg->thp_64k > MM_THP_INHERIT)
 		return -EINVAL;
 	if (cfg->window_start >= cfg->window_end || cfg->window_end > PGTABLE_VA_MAX)
 		return -EINVAL;
@@ -142,6 +146,7 @@ int mm_system_create(const struct mm_config *cfg, struct mm_system **ret_sys)
 	STAT(sys, nr_reserved, first);
 	if (cfg->min_free_kbytes == 0)
 		sys->cfg.min_free_kbytes = zones_default_min_free_kbytes(sys);
+	huge_init(sys);
 	zones_set_watermarks(sys, sys->cfg.min_free_kbytes, cfg->watermark_scale_factor);
 	zone_set_pcps(sys, &sys->zones[0], cfg->machine->ram + layout.pcps);
 	commit_init(sys);

@@ -61,6 +61,7 @@ struct mm {
 	vaddr_t start_brk, brk;
 	uint64_t nr_resident, nr_swapped; /* pages */
 	uint64_t nr_tables;		  /* frames of page tables, the PGD too */
+	uint64_t nr_huge; /* larger pages that are mapped, 64 KiB as one (mm/huge.c) */
 	struct fault_stream streams[FAULT_STREAMS];
 	unsigned int next_stream; /* the one to be replaced next */
 };

@@ -17,6 +17,7 @@
  * stays, and whoever wants to take the page finds that it is in use.
  */
 #include "base/assert.h"
+#include "mm/huge.h"
 #include "mm/reclaim.h"
 #include "mm/rmap.h"
 
@@ -71,7 +72,11 @@ static inline void idle_batch_add(struct idle_batch *b, struct page *page, vaddr
 		at--;
 	}
 	b->changes[at] = (struct machine_change){
-		.va = va, .old_pte = pte, .new_pte = pte_make(pte_pfn(pte), PTE_IDLE)};
+		.va = va,
+		.old_pte = pte,
+		.new_pte = pte_idle(pte),
+		.order = page_block_order(page),
+	};
 	b->pages[at] = page;
 	page->flags |= PG_locked;
 }
@@ -84,6 +89,16 @@ static unsigned int idle_batch_apply(struct idle_batch *b, unsigned int first)
 	if (mm_machine_apply(b->mm, &batch) == 0)
 		return b->nr;
 	return first + batch.nr_done;
+}
+
+static void set_idle(struct mm *mm, const struct machine_change *change)
+{
+	struct huge_leaf leaf;
+
+	if (change->order && huge_find(mm, change->va, &leaf))
+		huge_set(&leaf, change->new_pte);
+	else
+		pte_set(mm, pgtable_lookup(mm, change->va), change->new_pte);
 }
 
 /*
@@ -102,7 +117,7 @@ static inline void idle_batch_run(struct idle_batch *b)
 			struct page *page = b->pages[at];
 
 			page->flags &= ~(uint32_t)PG_locked;
-			pte_set(b->mm, pgtable_lookup(b->mm, change->va), change->new_pte);
+			set_idle(b->mm, change);
 			if (change->old_pte & PTE_DIRTY)
 				anon_page_mark_dirty(b->mm->sys, page);
 		}
@@ -292,12 +307,12 @@ static void seen_accessed(void *arg, vaddr_t va, pte_t bits)
 }
 
 /* Unlocks. The caller has mm locked. */
-static inline void harvest_page(struct mm *mm, vaddr_t va, bool *ret_young)
+static inline void harvest_page(struct mm *mm, vaddr_t va, uint32_t nr_pages, bool *ret_young)
 {
 	struct machine *m = mm->sys->machine;
 
 	sys_unlock(mm->sys);
-	m->ops->harvest(m, mm->space, va, va + PAGE_SIZE, seen_accessed, ret_young);
+	m->ops->harvest(m, mm->space, va, va + nr_pages * PAGE_SIZE, seen_accessed, ret_young);
 	sys_lock(mm->sys);
 }
 
@@ -306,7 +321,7 @@ static void mapper_set_harvest(struct mapper_set *set)
 	for (unsigned int i = 0; i < set->nr; i++) {
 		const struct mapper *m = &set->mappers[i];
 
-		harvest_page(m->mm, m->va, &set->ret_seen[m->page]);
+		harvest_page(m->mm, m->va, 1, &set->ret_seen[m->page]);
 		unlock_mm(set->scan, m->mm);
 	}
 	set->nr = 0;
@@ -328,7 +343,7 @@ static bool harvest_exclusive(struct mapper_scan *scan, struct page **pages, uns
 		}
 		if (!mm || anon_page_is_busy(page) || !lock_mm(scan, mm))
 			continue;
-		harvest_page(mm, page->index << PAGE_SHIFT, &ret_young[i]);
+		harvest_page(mm, page->index << PAGE_SHIFT, page_weight(page), &ret_young[i]);
 		unlock_mm(scan, mm);
 	}
 	return has_shared;

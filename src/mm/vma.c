@@ -25,6 +25,7 @@
 #include "base/checked.h"
 #include "mm/commit.h"
 #include "mm/filemap.h"
+#include "mm/huge.h"
 #include "mm/slab.h"
 #include "mm/system.h"
 
@@ -285,6 +286,7 @@ void vma_cut(struct mm *mm, vaddr_t at, struct vma_reserve *reserve)
 
 	if (!vma || vma->start == at)
 		return;
+	MM_DEBUG_ASSERT(!huge_is_cut(mm, at)); /* huge_split_cuts() comes before */
 	tail = reserve_take(reserve);
 	*tail = (struct vma){.start = at,
 			     .end = vma->end,

@@ -29,6 +29,10 @@ enum vma_flags {
 	VMA_ACCOUNT = 1 << 7,	/* its pages are committed (mm/commit.c) */
 	VMA_TOUCHED = 1 << 8, /* it had a fault, in part or before a merge (Linux: anon_vma) */
 	VMA_SHARED = 1 << 12, /* MAP_SHARED: writes go to the mapping */
+	/* MADV_HUGEPAGE, MADV_NOHUGEPAGE; MAP_HUGETLB: pages of the pool only (mm/hugetlb.c) */
+	VMA_HUGEPAGE = 1 << 16,
+	VMA_NOHUGEPAGE = 1 << 17,
+	VMA_HUGETLB = 1 << 18,
 };
 
 #define VMA_PROT (VMA_READ | VMA_WRITE | VMA_EXEC) /* the values of MM_PROT_* */

@@ -12,6 +12,7 @@
  * mms they belong to are read-locked, and those whose translation changes are PG_locked.
  */
 #include "base/assert.h"
+#include "mm/huge.h"
 #include "mm/reclaim.h"
 #include "mm/rmap.h"
 #include "mm/slab.h"
@@ -58,6 +59,12 @@ static enum unmap_result evict_unmap(struct mapper_scan *rc, struct page *page)
 {
 	enum unmap_result result;
 
+	if (page_block_order(page) && page_is_mapped(page)) {
+		result = rmap_can_unmap(rc->sys, page, rc->locked);
+		if (result != UNMAP_DONE)
+			return result;
+		huge_split_page(rc->sys, page);
+	}
 	if (!page_is_mapped(page))
 		return UNMAP_DONE; /* dead, or only in the swap cache, and clean */
 	if (page_has(page, PG_swapcache) && !swap_slot_may_stay(rc->sys, page_swap(page)))

@@ -26,7 +26,7 @@ void queue_init(struct policy *p, struct page *mem_map, pfn_t nr_frames)
 static void queue_note_put(struct policy *p, struct page *page)
 {
 	page->flags = (page->flags | PG_lru) & ~(uint32_t)PG_isolated;
-	p->nr_anon += page_has(page, PG_anon);
+	p->nr_anon += page_has(page, PG_anon) ? page_weight(page) : 0;
 }
 
 static void queue_put_head(struct policy *p, struct page *page)
@@ -39,7 +39,7 @@ static void queue_take(struct policy *p, struct page *page)
 {
 	MM_ASSERT(page_has(page, PG_lru));
 	page->flags &= ~(uint32_t)PG_lru;
-	p->nr_anon -= page_has(page, PG_anon);
+	p->nr_anon -= page_has(page, PG_anon) ? page_weight(page) : 0;
 	page_list_del(p->mem_map, &p->list, pfn_of(p, page));
 }
 
@@ -198,9 +198,9 @@ int queue_check(const struct policy *p)
 		CHECK(page_has(page, PG_lru));
 		CHECK(!page_has(page, PG_isolated | PG_active));
 		CHECK(page->prev == prev);
-		nr_anon += page_has(page, PG_anon);
+		nr_anon += page_has(page, PG_anon) ? page_weight(page) : 0;
 		prev = pfn;
-		nr++;
+		nr += page_weight(page);
 	}
 	CHECK(nr == p->list.nr && p->list.tail == prev);
 	CHECK(nr_anon == p->nr_anon);

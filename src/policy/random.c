@@ -70,7 +70,7 @@ static void random_put(struct policy *p, struct page *page)
 {
 	page->flags |= PG_lru;
 	page->flags &= ~(uint32_t)(PG_isolated | PG_active | PG_referenced);
-	p->nr[!page_has(page, PG_anon)]++;
+	p->nr[!page_has(page, PG_anon)] += page_weight(page);
 }
 
 static void random_warm(struct policy *p, struct page *page)
@@ -86,7 +86,7 @@ static void random_take(struct policy *p, struct page *page)
 	MM_ASSERT(page_has(page, PG_lru));
 	random_warm(p, page);
 	page->flags &= ~(uint32_t)PG_lru;
-	p->nr[!page_has(page, PG_anon)]--;
+	p->nr[!page_has(page, PG_anon)] -= page_weight(page);
 }
 
 static void random_insert(struct policy *p, struct page *page)
@@ -216,7 +216,7 @@ static int random_check_cold(const struct policy *p, uint32_t nr_marked)
 		CHECK(page_has(page, PG_lru) && page_has(page, PG_referenced));
 		CHECK(page->prev == prev);
 		prev = pfn;
-		nr++;
+		nr += page_weight(page);
 	}
 	CHECK(nr == p->cold.nr && p->cold.tail == prev);
 	CHECK(nr == nr_marked);
@@ -233,8 +233,8 @@ static int random_check(const struct policy *p)
 		if (!page_has(page, PG_lru))
 			continue;
 		CHECK(!page_has(page, PG_isolated | PG_active));
-		nr[!page_has(page, PG_anon)]++;
-		nr_cold += page_has(page, PG_referenced);
+		nr[!page_has(page, PG_anon)] += page_weight(page);
+		nr_cold += page_has(page, PG_referenced) ? page_weight(page) : 0;
 	}
 	CHECK(nr[0] == p->nr[0] && nr[1] == p->nr[1]);
 	return random_check_cold(p, nr_cold);

@@ -312,7 +312,7 @@ static int list_check(const struct policy *p, enum lru lru)
 		CHECK(lru_of(page) == lru);
 		CHECK(page->prev == prev);
 		prev = pfn;
-		nr++;
+		nr += page_weight(page);
 	}
 	CHECK(nr == list->nr && list->tail == prev);
 	return 0;

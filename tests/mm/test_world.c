@@ -118,12 +118,13 @@ static void step_protect(struct world *w)
 
 static void step_advise(struct world *w)
 {
-	static const int advice[] = {MM_MADV_DONTNEED, MM_MADV_FREE, MM_MADV_COLD,
-				     MM_MADV_PAGEOUT, MM_MADV_WILLNEED};
+	static const int advice[] = {MM_MADV_DONTNEED,	MM_MADV_FREE,	  MM_MADV_COLD,
+				     MM_MADV_PAGEOUT,	MM_MADV_WILLNEED, MM_MADV_HUGEPAGE,
+				     MM_MADV_NOHUGEPAGE};
 	struct range r = random_range(w);
 
 	if (is_all_mapped(w, r))
-		world_advise(w, r.first, r.nr, advice[rng_below(&w->rng, 5)]);
+		world_advise(w, r.first, r.nr, advice[rng_below(&w->rng, w->cfg.thp ? 7 : 5)]);
 }
 
 /* Moves one area's pages to a free place; the model moves with them. */
@@ -310,11 +311,73 @@ static void failing_allocations_change_nothing(void **state)
 	}
 }
 
+/*
+ * Pages of 2 MiB and of 64 KiB beside single ones, in RAM that has one or two blocks for the
+ * former, and so much kept free that it has to swap; on machines with and without accessed and
+ * dirty bits.
+ */
+static void larger_pages_lose_no_byte(void **state)
+{
+	static const struct {
+		pfn_t nr_frames;
+		uint64_t min_free_kbytes;
+		uint32_t thp, thp_64k;
+	} cases[] = {
+		{1600, 2600, MM_THP_ALWAYS, MM_THP_ALWAYS},
+		{1100, 1600, MM_THP_ALWAYS, MM_THP_NEVER},
+		{1100, 1900, MM_THP_ALWAYS, MM_THP_INHERIT},
+		{400, 0, MM_THP_NEVER, MM_THP_ALWAYS},
+		{1100, 1700, MM_THP_MADVISE, MM_THP_ALWAYS},
+		{1100, 1200, MM_THP_MADVISE, MM_THP_MADVISE},
+	};
+
+	(void)state;
+	for (unsigned int c = 0; c < 18; c++) {
+		struct world_config cfg = WORLD_CONFIG_DEFAULT;
+
+		cfg.policy = policy_at(c % 5);
+		cfg.caps = (c % 2 ? TELLS : 0) | MACHINE_HUGE;
+		cfg.mode = c % 4 < 2 ? SWAPDEV_MEM_SYNC : SWAPDEV_MEM_RANDOM;
+		cfg.nr_frames = cases[c % 6].nr_frames;
+		cfg.min_free_kbytes = cases[c % 6].min_free_kbytes;
+		cfg.thp = cases[c % 6].thp;
+		cfg.thp_64k = cases[c % 6].thp_64k;
+		cfg.seed = test_seed() + 400 + c;
+		live(&cfg, STEPS / 8);
+	}
+}
+
+static void failing_allocations_of_larger_pages(void **state)
+{
+	(void)state;
+	for (unsigned int nth = 1; nth <= 20; nth++) {
+		struct world_config cfg = WORLD_CONFIG_DEFAULT;
+		struct world w;
+
+		cfg.seed = test_seed() + nth;
+		cfg.caps = MACHINE_HUGE | (nth % 2 ? TELLS : 0);
+		cfg.mode = SWAPDEV_MEM_RANDOM;
+		cfg.thp = cfg.thp_64k = MM_THP_ALWAYS;
+		cfg.nr_frames = 1100;
+		world_create(&w, &cfg);
+		world_map(&w, 0, WORLD_PAGES, RW);
+		for (unsigned int i = 0; i < 60; i++) {
+			w.sys->fail_alloc = nth;
+			step_any(&w);
+			w.sys->fail_alloc = 0;
+			world_check(&w);
+		}
+		world_destroy(&w);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(every_byte_is_as_modelled),
 	cmocka_unit_test(no_policy_loses_a_byte),
 	cmocka_unit_test(no_policy_hangs_without_swap),
 	cmocka_unit_test(failing_devices_lose_no_byte),
 	cmocka_unit_test(failing_allocations_change_nothing),
+	cmocka_unit_test(larger_pages_lose_no_byte),
+	cmocka_unit_test(failing_allocations_of_larger_pages),
 };
 TEST_MAIN(tests)

@@ -38,6 +38,9 @@ void world_create(struct world *w, const struct world_config *cfg)
 	mm_cfg.policy_seed = cfg->seed;
 	mm_cfg.page_cluster = cfg->page_cluster;
 	mm_cfg.overcommit_memory = cfg->overcommit;
+	mm_cfg.min_free_kbytes = cfg->min_free_kbytes;
+	mm_cfg.thp = cfg->thp;
+	mm_cfg.thp_64k = cfg->thp_64k;
 	mm_cfg.window_start = WORLD_BASE;
 	mm_cfg.window_end = WORLD_BASE + WORLD_PAGES * PAGE_SIZE;
 	assert_int_equal(mm_system_create(&mm_cfg, &w->sys), 0);

@@ -27,6 +27,8 @@ struct world_config {
 	unsigned int nr_rules;
 	unsigned int page_cluster;
 	unsigned int overcommit; /* vm.overcommit_memory */
+	uint32_t thp, thp_64k;	 /* enum mm_thp */
+	uint64_t min_free_kbytes;
 	uint64_t seed;
 };
 
