@@ -115,6 +115,12 @@ enum mm_fault_result {
 	X(pglazyfree)                    \
 	X(pglazyfreed)                   \
 	X(pgreuse)                       \
+	X(workingset_refault_anon)       \
+	X(workingset_refault_file)       \
+	X(workingset_activate_anon)      \
+	X(workingset_activate_file)      \
+	X(workingset_restore_anon)       \
+	X(workingset_restore_file)       \
 	X(allocstall)                    \
 	X(pageoutrun)                    \
 	X(kswapd_low_wmark_hit_quickly)  \

@@ -58,6 +58,9 @@ struct policy_ops {
 	void (*remove)(struct policy *p, struct page *page);   /* it is freed */
 	void (*accessed)(struct policy *p, struct page *page); /* used without a translation */
 	void (*deactivate)(struct policy *p, struct page *page); /* MADV_COLD: next to go */
+	/* Pages that were active before came back: reclaiming their kind costs. NULL: all
+	 * kinds are alike to this policy, and it has no active list. */
+	void (*note_cost)(struct policy *p, bool is_file, unsigned int nr);
 	void (*shrink)(struct policy *p, struct policy_scan *scan);
 	void (*count)(const struct policy *p,
 		      uint64_t ret_nr[4]); /* inactive, active anon; file */

@@ -14,7 +14,8 @@
  * Invariants:
  *  1. nr_used of a cluster is the number of its slots with a count, a cached frame, or a mark
  *     as bad or absent; an existing cluster has a used slot or is the current one.
- *  2. A frame is in cache[] of its slot if and only if it has PG_swapcache.
+ *  2. A frame is in cache[] of its slot if and only if it has PG_swapcache. A slot that a page
+ *     table entry names has there instead what the frame left that was evicted (CACHE_SHADOW).
  *  3. A cluster is on the area's partial list if and only if it has a free slot, is not sealed
  *     and is not the current one.
  */
@@ -81,6 +82,16 @@ static bool slot_is_usable(const struct swapdev *dev, uint64_t slot)
 		if (dev->bad_slots[i] == slot)
 			return false;
 	return true;
+}
+
+/* In cache[]: no frame, but what the last one left (mm/workingset.h). */
+#define CACHE_SHADOW (1u << 31)
+
+_Static_assert(WORKINGSET_SHADOW_BITS < 31, "a shadow entry in cache[] is never PFN_NONE");
+
+static bool cache_is_shadow(pfn_t value)
+{
+	return value != PFN_NONE && (value & CACHE_SHADOW) != 0;
 }
 
 static bool slot_is_free(const struct swap_cluster *c, unsigned int index)
@@ -412,6 +423,8 @@ void swap_entry_put(struct mm_system *sys, swp_entry_t entry)
 
 	MM_ASSERT(c && c->count[i] > 0 && c->count[i] < SLOT_BAD);
 	c->count[i]--;
+	if (c->count[i] == 0 && cache_is_shadow(c->cache[i]))
+		c->cache[i] = PFN_NONE;
 	if (slot_is_free(c, i))
 		slot_released(sys, area_of(sys, entry), c);
 }
@@ -428,20 +441,23 @@ struct page *swap_cache_lookup(struct mm_system *sys, swp_entry_t entry)
 	struct swap_cluster *c = cluster_of(sys, entry);
 	pfn_t pfn = c ? c->cache[slot_index(entry)] : PFN_NONE;
 
-	return pfn == PFN_NONE ? NULL : page_of(sys, pfn);
+	return pfn == PFN_NONE || cache_is_shadow(pfn) ? NULL : page_of(sys, pfn);
 }
 
 /**
  * swap_cache_add() - the frame is a copy of the slot, or is about to be written to it.
+ *
+ * Return: the shadow entry that swap_cache_evict() left there; 0: none.
  * Context: sys->lock held.
  */
-void swap_cache_add(struct mm_system *sys, struct page *page, swp_entry_t entry)
+uint64_t swap_cache_add(struct mm_system *sys, struct page *page, swp_entry_t entry)
 {
 	struct swap_cluster *c = cluster_of(sys, entry);
 	unsigned int i = slot_index(entry);
 	bool was_free = slot_is_free(c, i);
+	uint64_t shadow = cache_is_shadow(c->cache[i]) ? c->cache[i] & ~CACHE_SHADOW : 0;
 
-	MM_ASSERT(c->cache[i] == PFN_NONE && !page_has(page, PG_swapcache));
+	MM_ASSERT((shadow || c->cache[i] == PFN_NONE) && !page_has(page, PG_swapcache));
 	c->cache[i] = page_pfn(sys, page);
 	page->flags |= PG_swapcache;
 	page_set_swap(page, entry);
@@ -449,6 +465,7 @@ void swap_cache_add(struct mm_system *sys, struct page *page, swp_entry_t entry)
 	STAT(sys, nr_swapcached, 1);
 	if (was_free)
 		slot_taken(sys, area_of(sys, entry), c);
+	return shadow;
 }
 
 /**
@@ -471,6 +488,23 @@ void swap_cache_del(struct mm_system *sys, struct page *page)
 	if (slot_is_free(c, i))
 		slot_released(sys, area_of(sys, entry), c);
 	page_set_swap(page, 0);
+}
+
+/**
+ * swap_cache_evict() - swap_cache_del(), for lack of memory.
+ *
+ * The slot keeps a shadow entry for the time when the page is read again, if it will be.
+ * Context: sys->lock held.
+ */
+void swap_cache_evict(struct mm_system *sys, struct page *page)
+{
+	struct swap_cluster *c = cluster_of(sys, page_swap(page));
+	unsigned int i = slot_index(page_swap(page));
+	bool is_named = c->count[i] > 0;
+
+	swap_cache_del(sys, page); /* may destroy the cluster */
+	if (is_named)
+		c->cache[i] = (pfn_t)workingset_eviction(sys, page) | CACHE_SHADOW;
 }
 
 /**
@@ -515,6 +549,15 @@ bool swap_has_space(struct mm_system *sys)
 		area->full_for--;
 	}
 	return false;
+}
+
+/**
+ * swap_has_free_slot() - is a slot unused, as far as this manager can tell?
+ * Context: sys->lock held.
+ */
+bool swap_has_free_slot(const struct mm_system *sys)
+{
+	return sys->vmstat[MM_VMSTAT_nr_swap_slots_used] < sys->nr_swap_pages;
 }
 
 /* Before the last word (out of memory): another process may have given clusters back. */
@@ -628,6 +671,10 @@ static int cluster_check(struct mm_system *sys, struct swap_area *area, struct s
 		nr_used += !slot_is_free(c, i);
 		if (c->cache[i] == PFN_NONE)
 			continue;
+		if (cache_is_shadow(c->cache[i])) {
+			CHECK(c->count[i] > 0 && c->count[i] != SLOT_BAD);
+			continue;
+		}
 		CHECK(c->cache[i] < sys->nr_frames);
 		CHECK(page_has(page_of(sys, c->cache[i]), PG_swapcache));
 		CHECK(page_swap(page_of(sys, c->cache[i])) ==

@@ -59,6 +59,7 @@ void swap_slot_mark_bad(struct mm_system *sys, swp_entry_t entry);
 bool swap_slot_is_writable(struct mm_system *sys, swp_entry_t entry);
 bool swap_slot_may_stay(struct mm_system *sys, swp_entry_t entry);
 bool swap_has_space(struct mm_system *sys);
+bool swap_has_free_slot(const struct mm_system *sys);
 void swap_look_again(struct mm_system *sys);
 bool swap_is_nearly_full(const struct mm_system *sys);
 
@@ -77,8 +78,9 @@ static inline void page_set_swap(struct page *page, swp_entry_t entry)
 }
 
 struct page *swap_cache_lookup(struct mm_system *sys, swp_entry_t entry);
-void swap_cache_add(struct mm_system *sys, struct page *page, swp_entry_t entry);
+uint64_t swap_cache_add(struct mm_system *sys, struct page *page, swp_entry_t entry);
 void swap_cache_del(struct mm_system *sys, struct page *page);
+void swap_cache_evict(struct mm_system *sys, struct page *page);
 
 /* After a fork of the process: clusters that are in use may be read, not written (wall 7). */
 void swap_seal_clusters(struct mm_system *sys);

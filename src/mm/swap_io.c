@@ -71,10 +71,12 @@ static void write_end(struct mm_system *sys, struct page *page, int err)
 	/* A writer of an mm may be at work on an entry. */
 	if (is_wanted_free && page_is_mapped(page) &&
 	    swap_slot_may_stay(sys, page_swap(page)) &&
-	    try_to_unmap(sys, page, NULL) == UNMAP_DONE)
+	    try_to_unmap(sys, page, NULL) == UNMAP_DONE) {
+		swap_cache_evict(sys, page);
 		anon_page_put(sys, page);
-	else
+	} else {
 		lru_insert(sys, page);
+	}
 }
 
 static void io_end(struct mm_system *sys, struct page *page, bool is_write, int err)

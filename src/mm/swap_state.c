@@ -41,13 +41,16 @@ static unsigned int readahead_window(struct mm_system *sys, uint64_t slot)
 struct page *swap_cache_new_page(struct mm_system *sys, swp_entry_t entry, uint32_t flags)
 {
 	struct page *page;
+	uint64_t shadow;
 
 	if (page_alloc(sys, 0, GFP_USER, &page))
 		return NULL;
 	page->flags = PG_anon | flags;
 	page->refs = 0;
 	page->mm = NULL;
-	swap_cache_add(sys, page, entry);
+	shadow = swap_cache_add(sys, page, entry);
+	if (shadow)
+		workingset_refault(sys, page, shadow);
 	return page;
 }
 

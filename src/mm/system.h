@@ -24,6 +24,7 @@
 #include "mm/policy.h"
 #include "mm/swap.h"
 #include "mm/sysctl.h"
+#include "mm/workingset.h"
 #include "mm/zone.h"
 #include "ration/mm.h"
 
@@ -90,6 +91,7 @@ struct mm_system {
 				   total_swap_pages) */
 	unsigned int swap_turn; /* the area whose turn it is among equal priorities */
 	struct swap_readahead readahead;
+	struct workingset workingset;
 	struct kmem_cache *swap_cluster_cache;
 
 	bool has_waiters; /* somebody was told RETRY or -EAGAIN since the last wake */

@@ -51,6 +51,8 @@ static int slot_for_write(struct mm_system *sys, struct page *page)
 static void page_gone(struct mm_system *sys, struct page *page)
 {
 	page->flags &= ~(uint32_t)PG_isolated;
+	if (page_has(page, PG_swapcache))
+		swap_cache_evict(sys, page);
 	anon_page_put(sys, page);
 }
 
@@ -150,6 +152,7 @@ static void count_scan(struct mm_system *sys, const struct policy_scan *scan, bo
 	STAT(sys, pgscan_direct, is_kswapd ? 0 : scan->nr_scanned);
 	STAT(sys, pgsteal_direct, is_kswapd ? 0 : scan->nr_gone);
 	STAT(sys, pgactivate, scan->nr_activated);
+	workingset_age(sys, scan->nr_activated);
 	STAT(sys, pgdeactivate, scan->nr_deactivated);
 	STAT(sys, pgrefill, scan->nr_refill);
 	STAT(sys, pgrotated, scan->nr_rotated);

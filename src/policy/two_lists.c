@@ -134,11 +134,11 @@ static void isolate_tail(struct policy *p, enum lru lru, unsigned int max, struc
 }
 
 /* lru_note_cost(): both are halved when they outgrow a quarter of the lists. */
-static void note_cost(struct policy *p, unsigned int kind, uint64_t cost)
+static void two_lists_note_cost(struct policy *p, bool is_file, unsigned int nr)
 {
 	uint64_t size = 0;
 
-	p->cost[kind] += cost;
+	p->cost[is_file] += nr;
 	for (unsigned int i = 0; i < NR_LRU; i++)
 		size += p->lists[i].nr;
 	if (p->cost[0] + p->cost[1] > size / 4) {
@@ -203,7 +203,7 @@ static void shrink_inactive(struct policy *p, enum lru lru, unsigned int nr,
 			put_back(p, victims.pages[i], verdicts[i], scan);
 	}
 	scan->nr_gone += gone;
-	note_cost(p, lru >= INACTIVE_FILE, batch.nr - gone);
+	two_lists_note_cost(p, lru >= INACTIVE_FILE, batch.nr - gone);
 }
 
 static void shrink_active(struct policy *p, enum lru lru, unsigned int nr,
@@ -333,6 +333,7 @@ const struct policy_ops policy_two_lists = {
 	.remove = two_lists_remove,
 	.accessed = two_lists_accessed,
 	.deactivate = two_lists_deactivate,
+	.note_cost = two_lists_note_cost,
 	.shrink = two_lists_shrink,
 	.count = two_lists_count,
 	.check = two_lists_check,
