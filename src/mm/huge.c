@@ -110,11 +110,7 @@ pte_t *huge_page_entry(const struct page *page)
 	return entry;
 }
 
-/**
- * huge_page_attach() - the entry at va is about to name a fresh larger page.
- * @page: the first frame of a block as page_alloc() has given it out.
- */
-void huge_page_attach(struct mm *mm, struct page *page, vaddr_t va)
+static void page_attach(struct mm *mm, struct page *page, vaddr_t va)
 {
 	unsigned int order = page_block_order(page);
 
@@ -126,6 +122,23 @@ void huge_page_attach(struct mm *mm, struct page *page, vaddr_t va)
 	mm->nr_resident += huge_nr_pages(order);
 	STAT(mm->sys, nr_anon_pages, huge_nr_pages(order));
 	STAT(mm->sys, nr_anon_transparent_hugepages, order == HUGE_ORDER_2M);
+}
+
+/**
+ * huge_leaf_make() - a fresh larger page is mapped, IDLE.
+ * @leaf: its entries are NONE; of 2 MiB it has a deposit.
+ * @page: the first frame of a block as page_alloc() has given it out.
+ */
+void huge_leaf_make(const struct huge_leaf *leaf, struct page *page)
+{
+	pte_t size = leaf->order == HUGE_ORDER_64K ? PTE_CONT : PTE_PS;
+	struct mm_system *sys = leaf->mm->sys;
+
+	page_attach(leaf->mm, page, leaf->va);
+	huge_set(leaf, pte_make(page_pfn(sys, page), PTE_IDLE | size));
+	sys->nr_touched += huge_nr_pages(leaf->order);
+	if (sys->nr_touched > sys->vmstat[MM_VMSTAT_nr_touched_peak])
+		sys->vmstat[MM_VMSTAT_nr_touched_peak] = sys->nr_touched;
 }
 
 /* What it is counted as goes over to its single pages, or away. */

@@ -48,7 +48,8 @@ void huge_zap_all(struct mm *mm);			    /* mm ends */
 /* A page that is IDLE and not busy becomes single ones. Cannot fail. */
 void huge_split_page(struct mm_system *sys, struct page *page);
 
-void huge_page_attach(struct mm *mm, struct page *page, vaddr_t va);
+/* A fresh block of the leaf's order, as page_alloc() gave it out: its entry, NONE, names it. */
+void huge_leaf_make(const struct huge_leaf *leaf, struct page *page);
 
 bool huge_vma_allows(const struct mm_system *sys, const struct vma *vma, unsigned int order);
 
@@ -72,6 +73,9 @@ static inline struct mm_range huge_leaf_range(const struct huge_leaf *leaf)
 
 /* Boot: sys->cfg.thp, and what follows from it. */
 void huge_init(struct mm_system *sys);
+
+uint64_t khugepaged_step(struct mm_system *sys); /* unlocks */
+void khugepaged_forget(struct mm *mm);
 
 int huge_check(struct mm *mm, uint64_t *nr_resident);
 

@@ -137,13 +137,6 @@ static int prepare_64k(struct mm *mm, vaddr_t va, pte_t **ret_entry)
 	return pgtable_ensure(mm, va, ret_entry);
 }
 
-static void count_touched(struct mm_system *sys, unsigned int order)
-{
-	sys->nr_touched += huge_nr_pages(order);
-	if (sys->nr_touched > sys->vmstat[MM_VMSTAT_nr_touched_peak])
-		sys->vmstat[MM_VMSTAT_nr_touched_peak] = sys->nr_touched;
-}
-
 static void count_fault(struct mm_system *sys, unsigned int order, bool is_had)
 {
 	if (order != HUGE_ORDER_2M) {
@@ -172,9 +165,7 @@ static int leaf_create(struct fault *f, struct huge_leaf *leaf)
 			pgtable_undeposit(f->mm, leaf->entry);
 		return err;
 	}
-	huge_page_attach(f->mm, page, leaf->va);
-	huge_set(leaf, pte_make(page_pfn(sys, page), PTE_IDLE | (is_2m ? PTE_PS : PTE_CONT)));
-	count_touched(sys, leaf->order);
+	huge_leaf_make(leaf, page);
 	return 0;
 }
 

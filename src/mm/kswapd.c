@@ -8,6 +8,7 @@
  * failure; after 16 in a row it sleeps until the next wake (Linux's MAX_RECLAIM_RETRIES), and
  * direct reclaim has the last word.
  */
+#include "mm/huge.h"
 #include "mm/reclaim.h"
 
 #define KSWAPD_FAILURES_MAX 16
@@ -92,7 +93,8 @@ static void update_list_counts(struct mm_system *sys)
 }
 
 /**
- * mm_step() - do what is due: take in I/O that has ended, keep free frames ahead of need.
+ * mm_step() - do what is due: take in I/O that has ended, keep free frames ahead of need, make
+ * huge pages.
  * @sys: the system.
  * @now_ns: the caller's clock, never going back.
  * @budget_pages: about how many frames to reclaim before returning; 0: only take in I/O.
@@ -103,6 +105,7 @@ static void update_list_counts(struct mm_system *sys)
  */
 uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pages)
 {
+	uint64_t due_ns = UINT64_MAX;
 	bool is_more = false;
 
 	sys_lock(sys);
@@ -111,7 +114,9 @@ uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pag
 	swap_complete(sys);
 	if (!sys->frozen && budget_pages > 0)
 		is_more = kswapd_balance(sys, budget_pages);
+	if (!sys->frozen && budget_pages > 0 && !is_more)
+		due_ns = khugepaged_step(sys);
 	update_list_counts(sys);
 	sys_unlock(sys);
-	return is_more ? 0 : UINT64_MAX;
+	return is_more ? 0 : due_ns;
 }

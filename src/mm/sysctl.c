@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "mm/huge.h"
 #include "mm/reclaim.h"
 #include "mm/vma.h"
 
@@ -49,7 +50,33 @@ static void overcommit_ratio_changed(struct mm_system *sys)
 	sys->tune.overcommit_kbytes = 0;
 }
 
+static void thp_changed(struct mm_system *sys)
+{
+	huge_init(sys);
+	watermarks_changed(sys);
+}
+
+/* Linux has these in /sys/kernel/mm/. */
+#define THP(name) "transparent_hugepage." name
+
 static const struct sysctl_row sysctl_rows[] = {
+	{{THP("enabled"), MM_THP_NEVER, MM_THP_ALWAYS, MM_THP_NEVER},
+	 FIELD(cfg.thp),
+	 thp_changed},
+	{{THP("hugepages-64kB"), MM_THP_NEVER, MM_THP_INHERIT, MM_THP_NEVER},
+	 FIELD(cfg.thp_64k)},
+	{{THP("khugepaged.alloc_sleep_millisecs"), 0, INT_MAX, 60000},
+	 FIELD(tune.khugepaged_alloc_sleep_millisecs)},
+	{{THP("khugepaged.max_ptes_none"), 0, PGTABLE_ENTRIES - 1, PGTABLE_ENTRIES - 1},
+	 FIELD(tune.khugepaged_max_ptes_none)},
+	{{THP("khugepaged.max_ptes_shared"), 0, PGTABLE_ENTRIES - 1, PGTABLE_ENTRIES / 2},
+	 FIELD(tune.khugepaged_max_ptes_shared)},
+	{{THP("khugepaged.max_ptes_swap"), 0, PGTABLE_ENTRIES - 1, PGTABLE_ENTRIES / 8},
+	 FIELD(tune.khugepaged_max_ptes_swap)},
+	{{THP("khugepaged.pages_to_scan"), 1, INT_MAX, 8 * PGTABLE_ENTRIES},
+	 FIELD(tune.khugepaged_pages_to_scan)},
+	{{THP("khugepaged.scan_sleep_millisecs"), 0, INT_MAX, 10000},
+	 FIELD(tune.khugepaged_scan_sleep_millisecs)},
 	{{"vm.admin_reserve_kbytes", 0, INT64_MAX, MM_SYSCTL_COMPUTED},
 	 FIELD(tune.admin_reserve_kbytes)},
 	{{"vm.max_map_count", 0, INT_MAX, VMA_COUNT_MAX}, FIELD(tune.max_map_count)},

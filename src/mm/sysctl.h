@@ -12,6 +12,9 @@ struct mm_tunables {
 	int32_t max_map_count; /* areas of one address space */
 	int32_t overcommit_ratio;
 	int64_t overcommit_kbytes;
+	int32_t khugepaged_pages_to_scan, khugepaged_max_ptes_none, khugepaged_max_ptes_swap;
+	int32_t khugepaged_max_ptes_shared, khugepaged_scan_sleep_millisecs;
+	int32_t khugepaged_alloc_sleep_millisecs;
 	int64_t admin_reserve_kbytes, user_reserve_kbytes;
 };
 

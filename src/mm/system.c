@@ -235,6 +235,7 @@ void mm_destroy(struct mm *mm)
 	sys_lock(sys);
 	MM_ASSERT(mm->users == 0);
 	mm_unmap_all(mm);
+	khugepaged_forget(mm);
 	list_del(&mm->node);
 	pgtable_destroy(mm);
 	sys_unlock(sys);

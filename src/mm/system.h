@@ -67,6 +67,16 @@ struct mm {
 	unsigned int next_stream; /* the one to be replaced next */
 };
 
+/* Where it is on its way through all address spaces (mm/khugepaged.c). */
+struct khugepaged {
+	struct mm *mm; /* NULL: the first */
+	vaddr_t va;
+	uint64_t due_ns;
+	uint64_t nr_left;      /* pages of this round; 0: the next has not begun */
+	unsigned int nr_waits; /* how often the range that it is at was not ready */
+	uint64_t full_scans, pages_collapsed;
+};
+
 struct mm_system {
 	struct mm_lock lock;
 	struct mm_config cfg;	 /* (c), but for what mm_sysctl_set() changes */
@@ -101,6 +111,7 @@ struct mm_system {
 	bool kswapd_awake;
 	unsigned int kswapd_priority;
 	unsigned int kswapd_failures; /* passes that freed nothing, in a row */
+	struct khugepaged khugepaged;
 	uint64_t now_ns;
 	uint64_t nr_touched;   /* pages of programs that have content: resident or in a slot */
 	uint64_t nr_io;	       /* frames with I/O in flight */

@@ -343,6 +343,7 @@ static void larger_pages_lose_no_byte(void **state)
 		cfg.thp = cases[c % 6].thp;
 		cfg.thp_64k = cases[c % 6].thp_64k;
 		cfg.seed = test_seed() + 400 + c;
+		cfg.collapses = c % 3 > 0;
 		live(&cfg, STEPS / 8);
 	}
 }

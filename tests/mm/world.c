@@ -44,6 +44,10 @@ void world_create(struct world *w, const struct world_config *cfg)
 	mm_cfg.window_start = WORLD_BASE;
 	mm_cfg.window_end = WORLD_BASE + WORLD_PAGES * PAGE_SIZE;
 	assert_int_equal(mm_system_create(&mm_cfg, &w->sys), 0);
+	if (cfg->collapses)
+		w->sys->tune.khugepaged_scan_sleep_millisecs = 0;
+	if (cfg->collapses)
+		w->sys->tune.khugepaged_alloc_sleep_millisecs = 0;
 	if (cfg->nr_slots) {
 		w->dev = device_create(cfg);
 		assert_int_equal(mm_swapon(w->sys, w->dev, 0), 0);

@@ -29,6 +29,7 @@ struct world_config {
 	unsigned int overcommit; /* vm.overcommit_memory */
 	uint32_t thp, thp_64k;	 /* enum mm_thp */
 	uint64_t min_free_kbytes;
+	bool collapses; /* khugepaged never sleeps */
 	uint64_t seed;
 };
 
