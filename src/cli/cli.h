@@ -7,6 +7,7 @@ int cli_run(int argc, char **argv);
 int cli_walk(int argc, char **argv);
 int cli_sim(int argc, char **argv);
 
+int cli_tlb_help(void);		 /* the exit status */
 int cli_print(const char *text); /* on standard output; the exit status */
 int cli_bad_option(char **argv, int code, const char *way_out);
 

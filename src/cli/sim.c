@@ -40,6 +40,9 @@ static const char help[] =
 static const char help_end[] =
 	"\n"
 	"  --seed N             of a pattern, and of a policy that draws lots; 1 if not given\n"
+	"  --tlb NAME           the processor; " SIM_TLB_DEFAULT
+	" if not given; none: translation is\n"
+	"                       free; help lists them\n"
 	"  --json               the result for programs\n"
 	"  --help               print this\n"
 	"\n"
@@ -58,6 +61,7 @@ enum sim_option {
 	OPTION_JSON,
 	OPTION_HELP,
 	OPTION_THP,
+	OPTION_TLB,
 };
 
 static const struct option long_options[] = {
@@ -68,6 +72,7 @@ static const struct option long_options[] = {
 	{"page-cluster", required_argument, NULL, OPTION_PAGE_CLUSTER},
 	{"policy", required_argument, NULL, OPTION_POLICY},
 	{"seed", required_argument, NULL, OPTION_SEED},
+	{"tlb", required_argument, NULL, OPTION_TLB},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"thp", optional_argument, NULL, OPTION_THP},
@@ -116,6 +121,9 @@ static bool take_value(struct sim_options *options, int code)
 		return true;
 	case OPTION_SEED:
 		options->seed = optarg;
+		return true;
+	case OPTION_TLB:
+		options->tlb = optarg;
 		return true;
 	default:
 		return false;
@@ -169,6 +177,24 @@ static int print_report(const struct sim_report *report, bool is_json)
 	return status;
 }
 
+/* `--tlb help`, of sim and walk. */
+int cli_tlb_help(void)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	int status = EXIT_TROUBLE;
+
+	if (out)
+		sim_tlb_help(out);
+	if (out && fclose(out) == 0)
+		status = cli_print(text);
+	else
+		complain("--tlb help: %m");
+	free(text);
+	return status;
+}
+
 static int simulate(const struct sim_options *options, bool is_json)
 {
 	static struct sim_result results[SIM_ROWS_MAX];
@@ -215,6 +241,8 @@ int cli_sim(int argc, char **argv)
 		complain("%s: there is one SOURCE; try ration sim --help", argv[optind + 1]);
 		return EXIT_USAGE;
 	}
+	if (options.tlb && !strcmp(options.tlb, "help"))
+		return cli_tlb_help();
 	options.source = argv[optind];
 	return simulate(&options, is_json);
 }

@@ -222,6 +222,20 @@ static int read_policy(const char *text, struct sim_config *cfg)
 	return EXIT_USAGE;
 }
 
+static int read_tlb(const char *text, struct sim_config *cfg)
+{
+	if (!text)
+		text = SIM_TLB_DEFAULT;
+	cfg->tlb = NULL;
+	if (!strcmp(text, "none"))
+		return EXIT_OK;
+	cfg->tlb = tlb_preset_find(text);
+	if (cfg->tlb)
+		return EXIT_OK;
+	complain("--tlb %s: there is no such processor; try --tlb help", text);
+	return EXIT_USAGE;
+}
+
 static int read_numbers(const struct sim_options *options, struct sim_request *request)
 {
 	const struct whole_option swappiness = {"swappiness", options->swappiness,
@@ -278,6 +292,8 @@ int sim_options_read(const struct sim_options *options, struct sim_request *ret_
 		status = read_numbers(options, &request);
 	if (!status)
 		status = read_policy(options->policy, &request.cfg);
+	if (!status)
+		status = read_tlb(options->tlb, &request.cfg);
 	if (!status)
 		status = read_source(options->source, &request);
 	if (!status)

@@ -9,7 +9,7 @@
 
 /* NULL: not given. */
 struct sim_options {
-	const char *ram, *swap, *swappiness, *page_cluster, *policy, *sweep, *seed;
+	const char *ram, *swap, *swappiness, *page_cluster, *policy, *sweep, *seed, *tlb;
 	const char *source;
 };
 
@@ -17,5 +17,6 @@ struct sim_options {
 int sim_options_read(const struct sim_options *options, struct sim_request *ret_request);
 
 #define SIM_POLICY_DEFAULT "two-lists"
+#define SIM_TLB_DEFAULT	   "skylake"
 
 #endif

@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "run/complain.h"
@@ -26,7 +27,7 @@ static const char help[] =
 	"  0x200000100000  448 pages that take the rest of RAM\n"
 	"\n"
 	"  --access KIND   read, write or exec; read if not given\n"
-	"  --tlb NAME      the processor: skylake, zen2 or cortex-a76; skylake if not given\n"
+	"  --tlb NAME      the processor; skylake if not given; help lists them\n"
 	"  --help          print this\n";
 
 enum walk_option {
@@ -75,6 +76,8 @@ int cli_walk(int argc, char **argv)
 			return cli_bad_option(argv, code, "ration walk --help");
 		}
 	}
+	if (options.tlb && !strcmp(options.tlb, "help"))
+		return cli_tlb_help();
 	options.address = argv[optind];
 	if (options.address && argv[optind + 1]) {
 		complain("%s: one ADDRESS at a time; try ration walk --help", argv[optind + 1]);

@@ -92,6 +92,18 @@ const struct tlb *machine_soft_tlb(const struct machine *m, unsigned int cpu)
 	return cpu < soft->nr_cpus ? soft->cpus[cpu].mmu.tlb : NULL;
 }
 
+struct mmu *machine_soft_mmu(struct machine *m, unsigned int cpu)
+{
+	struct machine_soft *soft = (struct machine_soft *)m;
+
+	return cpu < soft->nr_cpus ? &soft->cpus[cpu].mmu : NULL;
+}
+
+const struct mmu_space *machine_soft_mmu_space(const struct machine_space *space)
+{
+	return &space->mmu;
+}
+
 uint16_t machine_soft_asid(const struct machine_space *space)
 {
 	return space->mmu.asid;

@@ -483,6 +483,7 @@ const struct tlb_entry *tlb_walk_lookup(struct tlb *t, vaddr_t va, uint16_t asid
 		if (!e)
 			continue;
 		e->stamp = ++t->clock;
+		t->stats.walk_hits[level]++;
 		*ret_level = level;
 		return e;
 	}
@@ -617,10 +618,21 @@ static uint64_t sum(const uint64_t *counts, size_t nr)
 
 #define SUM(counts) sum(&(counts)[0][0], sizeof(counts) / sizeof(uint64_t))
 
-static uint64_t walks(const struct tlb_stats *stats)
+/**
+ * tlb_walks() - walks that were made, also those that ended in a fault.
+ */
+uint64_t tlb_walks(const struct tlb_stats *stats)
 {
 	return SUM(stats->walks) + stats->walks_faulted[TLB_INSTR] +
 	       stats->walks_faulted[TLB_DATA];
+}
+
+/**
+ * tlb_walk_hits() - walks that did not begin at the root.
+ */
+uint64_t tlb_walk_hits(const struct tlb_stats *stats)
+{
+	return sum(stats->walk_hits, TLB_NR_WALK_LEVELS);
 }
 
 /**
@@ -630,7 +642,7 @@ uint64_t tlb_accesses(const struct tlb *t)
 {
 	const struct tlb_stats stats = tlb_stats_get(t);
 
-	return SUM(stats.hits[0]) + SUM(stats.hits[1]) + walks(&stats);
+	return SUM(stats.hits[0]) + SUM(stats.hits[1]) + tlb_walks(&stats);
 }
 
 /**
@@ -644,7 +656,8 @@ uint64_t tlb_cycles(const struct tlb *t)
 	const struct tlb_stats stats = tlb_stats_get(t);
 
 	return SUM(stats.hits[0]) * t->cfg.cycles.l1_hit +
-	       SUM(stats.hits[1]) * t->cfg.cycles.l2_hit + walks(&stats) * t->cfg.cycles.walk +
+	       SUM(stats.hits[1]) * t->cfg.cycles.l2_hit +
+	       tlb_walks(&stats) * t->cfg.cycles.walk +
 	       stats.walk_steps * t->cfg.cycles.walk_step;
 }
 

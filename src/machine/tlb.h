@@ -33,8 +33,9 @@ struct tlb_array_config {
 };
 
 struct tlb_config {
-	const char *name;  /* what it is asked for by */
-	const char *title; /* for people */
+	const char *name;   /* what it is asked for by */
+	const char *title;  /* for people */
+	const char *source; /* where its maker says so */
 	struct tlb_array_config arrays[TLB_ARRAYS_MAX];
 	struct {
 		uint32_t sets, ways; /* 0, 0: the processor has none */
@@ -51,6 +52,7 @@ struct tlb_stats {
 	uint64_t walks[TLB_NR_KINDS][TLB_NR_SIZES]; /* by the page that was found */
 	uint64_t walks_faulted[TLB_NR_KINDS];	    /* no translation was found */
 	uint64_t walk_steps, walk_steps_saved;	    /* entries read; passed over */
+	uint64_t walk_hits[TLB_NR_WALK_LEVELS];	    /* walks that began behind such an entry */
 	uint64_t page_invalidations, asid_invalidations, full_invalidations;
 };
 
@@ -129,6 +131,8 @@ void tlb_invalidate_all(struct tlb *t, bool with_globals);
 struct tlb_stats tlb_stats_get(const struct tlb *t);
 void tlb_stats_reset(struct tlb *t);
 uint64_t tlb_accesses(const struct tlb *t);
+uint64_t tlb_walks(const struct tlb_stats *stats);
+uint64_t tlb_walk_hits(const struct tlb_stats *stats);
 uint64_t tlb_cycles(const struct tlb *t);
 int tlb_check(const struct tlb *t);
 

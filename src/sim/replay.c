@@ -17,6 +17,10 @@
  * While the device's queue is full, nobody enters the manager: a driver would have them sleep
  * until there is room.
  *
+ * With a TLB configured, each reference is translated by the processor's MMU (machine/mmu.h):
+ * a hit of the first level ends here, what else it does has its cost, and no region is looked
+ * up before there is a fault.
+ *
  * The first access to a region of 2 MiB maps all of it, as if the program had asked for it
  * before: private anonymous memory that may be read, written and executed.
  *
@@ -35,6 +39,7 @@
 
 #include "base/assert.h"
 #include "base/checked.h"
+#include "machine/mmu.h"
 #include "machine/soft_replay.h"
 #include "mm/system.h"
 #include "mm/vma.h"
@@ -57,6 +62,7 @@ struct sim_replay {
 	struct sim_config cfg;
 	struct machine *machine;
 	struct swapdev *swap; /* or NULL */
+	struct mmu *mmu;      /* NULL: accesses are made without */
 	struct mm_system *sys;
 	struct sim_region_map regions;
 
@@ -70,7 +76,9 @@ struct sim_replay {
 	bool is_out_of_memory;
 	uint64_t nr_accesses, nr_references, nr_processes, resident_peak;
 	uint64_t fault_cycles, wait_cycles;
+	uint64_t tlb_cycles; /* those that are in now */
 	struct mm *mms[NR_PIDS];
+	const struct mmu_space *spaces[NR_PIDS]; /* of mms, where there is an MMU */
 };
 
 static void wake(void *arg)
@@ -165,19 +173,42 @@ static enum mm_fault_result call_fault(struct sim_replay *r, struct mm *mm,
 	return result;
 }
 
+/* What the TLB has cost since this was called last. */
+static void charge_tlb(struct sim_replay *r)
+{
+	uint64_t cycles = tlb_cycles(r->mmu->tlb);
+
+	r->now += cycles - r->tlb_cycles;
+	r->tlb_cycles = cycles;
+}
+
+/* The access as the processor makes it. Return: false: a page fault. */
+static bool touch(struct sim_replay *r, const struct sim_region *region,
+		  const struct trace_access *access)
+{
+	struct mmu_translation there;
+	bool is_done;
+
+	if (!r->mmu)
+		return machine_soft_touch(
+			&region->entries[machine_soft_entry_index(access->va)], access->op);
+	is_done = mmu_translate(r->mmu, r->spaces[access->pid], access->va,
+				access->op | MMU_ACCESS_USER, &there) == MMU_OK;
+	charge_tlb(r);
+	return is_done;
+}
+
 /* Return: 0 when the page is translated as the access wants it; -ENOMEM; -EIO. */
 static int resolve(struct sim_replay *r, const struct sim_region *region,
 		   const struct trace_access *access, struct sim_error *error)
 {
-	pte_t *entry = &region->entries[machine_soft_entry_index(access->va)];
-
 	for (unsigned int i = 0; i < TRIES_MAX; i++) {
 		enum mm_fault_result result = MM_FAULT_RETRY;
 
 		r->is_woken = false;
 		if (!is_swap_full(r))
 			result = call_fault(r, region->mm, access);
-		if (result <= MM_FAULT_MAJOR && machine_soft_touch(entry, access->op))
+		if (result <= MM_FAULT_MAJOR && touch(r, region, access))
 			return 0;
 		if (result == MM_FAULT_OOM)
 			return -ENOMEM;
@@ -203,17 +234,25 @@ static bool should_retry(struct sim_replay *r, int err, unsigned int nr_tries)
 	return true;
 }
 
-static int process_create(struct sim_replay *r, unsigned int pid)
+static int process_create(struct sim_replay *r, unsigned int pid, struct sim_error *error)
 {
 	unsigned int tries = 0;
 	int err;
 
+	if (r->mmu && r->nr_processes > TLB_ASID_MAX)
+		return sim_fail(error, -E2BIG,
+				"access %" PRIu64 ": process %u is one more than the %u that "
+				"a TLB can tell apart; give it --tlb none",
+				r->nr_accesses, pid, TLB_ASID_MAX + 1);
 	do
 		err = mm_create(r->sys, &r->mms[pid]);
 	while (should_retry(r, err, tries++));
-	if (!err)
-		r->nr_processes++;
-	return err;
+	if (err)
+		return err;
+	r->nr_processes++;
+	if (r->mmu)
+		r->spaces[pid] = machine_soft_mmu_space(r->mms[pid]->space);
+	return 0;
 }
 
 static int region_map(struct sim_replay *r, struct mm *mm, vaddr_t start)
@@ -239,7 +278,7 @@ static int region_create(struct sim_replay *r, const struct trace_access *access
 
 	set_clock(r);
 	if (!r->mms[access->pid])
-		err = process_create(r, access->pid);
+		err = process_create(r, access->pid, error);
 	if (err)
 		return err;
 	region.mm = r->mms[access->pid];
@@ -253,7 +292,7 @@ static int region_create(struct sim_replay *r, const struct trace_access *access
 	find_next_event(r);
 	if (err)
 		return err;
-	if (machine_soft_entries(region.mm->space, access->va, &region.entries) ||
+	if ((!r->mmu && machine_soft_entries(region.mm->space, access->va, &region.entries)) ||
 	    sim_region_add(&r->regions, &region, ret_region))
 		return sim_fail(error, -ENOBUFS, "access %" PRIu64 ": this host: %s",
 				r->nr_accesses, strerror(ENOMEM));
@@ -276,24 +315,35 @@ static int reference_slow(struct sim_replay *r, struct sim_region *region,
 
 	if (region->key == 0)
 		err = region_create(r, access, &region, error);
-	if (!err && !machine_soft_touch(&region->entries[machine_soft_entry_index(access->va)],
-					access->op))
+	if (!err && !touch(r, region, access))
 		err = resolve(r, region, access, error);
 	return err == -ENOMEM ? out_of_memory(r, error) : err;
+}
+
+/* Does the first level of the TLB have it? */
+static inline bool tlb_has(struct sim_replay *r, const struct trace_access *access)
+{
+	const struct mmu_space *space = r->spaces[access->pid];
+
+	return space && tlb_lookup_fast(r->mmu->tlb, access->va, space->asid,
+					mmu_access_kind(access->op),
+					mmu_access_rights(access->op | MMU_ACCESS_USER));
 }
 
 /* One page of an access. */
 static inline int reference(struct sim_replay *r, const struct trace_access *access,
 			    struct sim_error *error)
 {
-	struct sim_region *region =
-		sim_region_slot(&r->regions, sim_region_key(access->pid, access->va));
+	struct sim_region *region;
 
 	r->nr_references++;
 	r->now += r->cfg.costs.access;
 	if (r->now >= r->next_event)
 		run_events(r);
-	if (region->key != 0 &&
+	if (r->mmu && tlb_has(r, access))
+		return 0;
+	region = sim_region_slot(&r->regions, sim_region_key(access->pid, access->va));
+	if (!r->mmu && region->key != 0 &&
 	    machine_soft_touch(&region->entries[machine_soft_entry_index(access->va)],
 			       access->op))
 		return 0;
@@ -411,6 +461,7 @@ int sim_replay_create(const struct sim_config *cfg, struct sim_replay **ret_repl
 	struct machine_soft_config soft = {
 		.nr_frames = cfg->ram_bytes / PAGE_SIZE,
 		.caps = MACHINE_SETS_ACCESSED | MACHINE_SETS_DIRTY,
+		.tlb = cfg->tlb,
 	};
 	struct sim_replay *r = calloc(1, sizeof(*r));
 	int err;
@@ -422,6 +473,8 @@ int sim_replay_create(const struct sim_config *cfg, struct sim_replay **ret_repl
 	err = sim_region_map_init(&r->regions);
 	if (!err)
 		err = machine_soft_create(&soft, &r->machine);
+	if (!err)
+		r->mmu = machine_soft_mmu(r->machine, 0);
 	if (!err)
 		err = swap_create(r);
 	if (!err)
@@ -454,6 +507,8 @@ static void drain(struct sim_replay *r)
  */
 void sim_replay_finish(struct sim_replay *r, struct sim_result *ret_result)
 {
+	if (r->mmu)
+		charge_tlb(r);
 	*ret_result = (struct sim_result){
 		.ram_bytes = r->cfg.ram_bytes,
 		.is_out_of_memory = r->is_out_of_memory,
@@ -464,7 +519,10 @@ void sim_replay_finish(struct sim_replay *r, struct sim_result *ret_result)
 		.time_ns = r->now / SIM_CYCLES_NS,
 		.fault_ns = r->fault_cycles / SIM_CYCLES_NS,
 		.wait_ns = r->wait_cycles / SIM_CYCLES_NS,
+		.tlb_ns = r->tlb_cycles / SIM_CYCLES_NS,
 	};
+	if (r->mmu)
+		ret_result->tlb = tlb_stats_get(r->mmu->tlb);
 	drain(r);
 	memcpy(ret_result->vmstat, r->sys->vmstat, sizeof(ret_result->vmstat));
 }

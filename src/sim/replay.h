@@ -5,6 +5,7 @@
 #ifndef SIM_REPLAY_H
 #define SIM_REPLAY_H
 
+#include "machine/tlb.h"
 #include "mm/policy.h"
 #include "ration/mm.h"
 #include "sim/error.h"
@@ -35,6 +36,7 @@ struct sim_config {
 	const struct policy_ops *policy;
 	uint64_t seed; /* of a policy that draws lots */
 	struct sim_costs costs;
+	const struct tlb_config *tlb; /* of the processor; NULL: translation costs nothing */
 };
 
 struct sim_result {
@@ -47,6 +49,8 @@ struct sim_result {
 	uint64_t time_ns;	/* of it: */
 	uint64_t fault_ns;	/* in faults, direct reclaim included */
 	uint64_t wait_ns;	/* for swap */
+	uint64_t tlb_ns;	/* in translation, beyond hits of the first level */
+	struct tlb_stats tlb;	/* 0 where there is none */
 	uint64_t vmstat[NR_MM_VMSTAT];
 };
 

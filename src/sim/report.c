@@ -37,8 +37,11 @@ static void print_setup(const struct sim_report *report, FILE *out)
 			cfg->swap.name);
 	else
 		fprintf(out, "no swap");
-	fprintf(out, ", swappiness %u, page-cluster %u, policy %s\n\n", cfg->swappiness,
+	fprintf(out, ", swappiness %u, page-cluster %u, policy %s\n", cfg->swappiness,
 		cfg->page_cluster, report->policy_name);
+	if (cfg->tlb)
+		fprintf(out, "TLB of %s\n", cfg->tlb->title);
+	fputc('\n', out);
 }
 
 static void print_count(FILE *out, const char *what, uint64_t count, const char *name)
@@ -76,13 +79,68 @@ static void print_stats(FILE *out, const struct sim_result *result)
 		print_stat(out, stats[i].what, result, stats[i].item);
 }
 
-static void print_single(FILE *out, const struct sim_result *result)
+/* What a level was asked for and had not: hits further down, and walks. */
+static uint64_t tlb_misses(const struct tlb_stats *tlb, unsigned int level, enum tlb_kind kind,
+			   enum tlb_size size)
+{
+	uint64_t misses = tlb->walks[kind][size];
+
+	for (unsigned int below = level + 1; below < TLB_NR_LEVELS; below++)
+		misses += tlb->hits[below][kind][size];
+	return misses;
+}
+
+static bool is_size_used(const struct tlb_stats *tlb, enum tlb_size size)
+{
+	uint64_t nr = 0;
+
+	for (unsigned int kind = 0; kind < TLB_NR_KINDS; kind++)
+		nr += tlb->hits[0][kind][size] + tlb_misses(tlb, 0, kind, size);
+	return nr > 0;
+}
+
+static const char *const tlb_kind_names[] = {"instructions", "data"};
+
+/* A line for each kind of access and size of pages that occurs. */
+static void print_tlb(FILE *out, const struct tlb_stats *tlb)
+{
+	char what[32];
+
+	fprintf(out, "\n%-22s %14s %14s %14s\n", "translations", "level 1 hits",
+		"level 1 misses", "level 2 misses");
+	for (unsigned int i = 0; i < TLB_NR_KINDS * TLB_NR_SIZES; i++) {
+		enum tlb_kind kind = i / TLB_NR_SIZES;
+		enum tlb_size size = i % TLB_NR_SIZES;
+
+		if (size != TLB_4K && !is_size_used(tlb, size))
+			continue;
+		snprintf(what, sizeof(what), "%s, %s", tlb_kind_names[kind],
+			 tlb_size_name(size));
+		fprintf(out, "%-22s %14" PRIu64 " %14" PRIu64 " %14" PRIu64 "\n", what,
+			tlb->hits[0][kind][size], tlb_misses(tlb, 0, kind, size),
+			tlb_misses(tlb, 1, kind, size));
+	}
+	print_count(out, "page walks", tlb_walks(tlb), "");
+	print_count(out, "  that faulted",
+		    tlb->walks_faulted[TLB_INSTR] + tlb->walks_faulted[TLB_DATA], "");
+	print_count(out, "  from a walk cache", tlb_walk_hits(tlb), "");
+	print_count(out, "entries read", tlb->walk_steps, "");
+	print_count(out, "  saved by caches", tlb->walk_steps_saved, "");
+	print_count(out, "pages invalidated", tlb->page_invalidations, "");
+	print_count(out, "spaces invalidated", tlb->asid_invalidations, "");
+	fputc('\n', out);
+}
+
+static void print_single(FILE *out, const struct sim_config *cfg,
+			 const struct sim_result *result)
 {
 	print_count(out, "accesses", result->nr_accesses, "");
 	print_count(out, "page references", result->nr_references, "");
 	print_count(out, "processes", result->nr_processes, "");
 	print_count(out, "minor faults", minor_faults(result), "pgfault - pgmajfault");
 	print_stats(out, result);
+	if (cfg->tlb)
+		print_tlb(out, &result->tlb);
 	fprintf(out, "%-22s %10.1f MiB\n", "peak resident",
 		mib_of_pages(result->resident_peak));
 	fprintf(out, "%-22s %10.1f MiB\n", "peak touched",
@@ -90,6 +148,8 @@ static void print_single(FILE *out, const struct sim_result *result)
 	fprintf(out, "%-22s %12.6f s\n", "estimated time", seconds(result->time_ns));
 	fprintf(out, "%-22s %12.6f s\n", "  in faults", seconds(result->fault_ns));
 	fprintf(out, "%-22s %12.6f s\n", "  waiting for swap", seconds(result->wait_ns));
+	if (cfg->tlb)
+		fprintf(out, "%-22s %12.6f s\n", "  in TLB misses", seconds(result->tlb_ns));
 }
 
 static void print_row(FILE *out, const struct sim_result *result)
@@ -116,7 +176,7 @@ void sim_report_table(const struct sim_report *report, FILE *out)
 
 	print_setup(report, out);
 	if (nr_rows == 1) {
-		print_single(out, report->results);
+		print_single(out, &report->request->cfg, report->results);
 		return;
 	}
 	fprintf(out, "%10s %12s %12s %12s %12s %12s %10s %12s %12s\n", "RAM MiB", "minor",
@@ -142,7 +202,50 @@ static void json_string(FILE *out, const char *text)
 	fputc('"', out);
 }
 
-static void json_row(FILE *out, const struct sim_result *result)
+/* A count for each size of pages, of one kind of access. */
+static void json_sizes(FILE *out, const char *name, const uint64_t counts[TLB_NR_SIZES])
+{
+	fprintf(out, "\"%s\": {", name);
+	for (unsigned int size = 0; size < TLB_NR_SIZES; size++)
+		fprintf(out, "%s\"%s\": %" PRIu64, size ? ", " : "", tlb_size_name(size),
+			counts[size]);
+	fputc('}', out);
+}
+
+static void json_tlb_kind(FILE *out, const struct tlb_stats *tlb, enum tlb_kind kind)
+{
+	static const char *const names[TLB_NR_LEVELS] = {"level1_misses", "level2_misses"};
+
+	fprintf(out, "\"%s\": {", tlb_kind_names[kind]);
+	json_sizes(out, "level1_hits", tlb->hits[0][kind]);
+	for (unsigned int level = 0; level < TLB_NR_LEVELS; level++) {
+		uint64_t misses[TLB_NR_SIZES];
+
+		for (unsigned int size = 0; size < TLB_NR_SIZES; size++)
+			misses[size] = tlb_misses(tlb, level, kind, size);
+		fputs(", ", out);
+		json_sizes(out, names[level], misses);
+	}
+	fprintf(out, ", \"walks_faulted\": %" PRIu64 "}, ", tlb->walks_faulted[kind]);
+}
+
+static void json_tlb(FILE *out, const struct sim_result *result)
+{
+	const struct tlb_stats *tlb = &result->tlb;
+
+	fputs("\"tlb\": {", out);
+	for (unsigned int kind = 0; kind < TLB_NR_KINDS; kind++)
+		json_tlb_kind(out, tlb, kind);
+	fprintf(out,
+		"\"walks\": %" PRIu64 ", \"walk_cache_hits\": %" PRIu64
+		", \"walk_entries_read\": %" PRIu64 ", \"walk_entries_saved\": %" PRIu64
+		", \"page_invalidations\": %" PRIu64 ", \"asid_invalidations\": %" PRIu64
+		", \"time_ns\": %" PRIu64 "}, ",
+		tlb_walks(tlb), tlb_walk_hits(tlb), tlb->walk_steps, tlb->walk_steps_saved,
+		tlb->page_invalidations, tlb->asid_invalidations, result->tlb_ns);
+}
+
+static void json_row(FILE *out, const struct sim_config *cfg, const struct sim_result *result)
 {
 	fprintf(out,
 		"{\"ram_bytes\": %" PRIu64 ", \"out_of_memory\": %s, \"accesses\": %" PRIu64
@@ -150,13 +253,16 @@ static void json_row(FILE *out, const struct sim_result *result)
 		", \"minor_faults\": %" PRIu64 ", \"major_faults\": %" PRIu64
 		", \"resident_peak_bytes\": %" PRIu64 ", \"touched_peak_bytes\": %" PRIu64
 		", \"time_ns\": %" PRIu64 ", \"fault_ns\": %" PRIu64 ", \"wait_ns\": %" PRIu64
-		", \"vmstat\": {",
+		", ",
 		result->ram_bytes, result->is_out_of_memory ? "true" : "false",
 		result->nr_accesses, result->nr_references, result->nr_processes,
 		minor_faults(result), result->vmstat[MM_VMSTAT_pgmajfault],
 		result->resident_peak * PAGE_SIZE,
 		result->vmstat[MM_VMSTAT_nr_touched_peak] * PAGE_SIZE, result->time_ns,
 		result->fault_ns, result->wait_ns);
+	if (cfg->tlb)
+		json_tlb(out, result);
+	fputs("\"vmstat\": {", out);
 	for (int i = 0; i < NR_MM_VMSTAT; i++)
 		fprintf(out, "%s\"%s\": %" PRIu64, i ? ", " : "", mm_vmstat_names[i],
 			result->vmstat[i]);
@@ -175,14 +281,15 @@ void sim_report_json(const struct sim_report *report, FILE *out)
 	fprintf(out,
 		", \"seed\": %" PRIu64 ", \"policy\": \"%s\", \"swap_bytes\": %" PRIu64
 		", \"swap_device\": \"%s\", \"swappiness\": %u, \"page_cluster\": %u"
-		", \"rows\": [",
+		", \"tlb\": \"%s\", \"rows\": [",
 		request->seed, report->policy_name, request->cfg.swap_bytes,
 		request->cfg.swap_bytes ? request->cfg.swap.name : "none",
-		request->cfg.swappiness, request->cfg.page_cluster);
+		request->cfg.swappiness, request->cfg.page_cluster,
+		request->cfg.tlb ? request->cfg.tlb->name : "none");
 	for (unsigned int i = 0; i < request->nr_rows; i++) {
 		if (i)
 			fputs(", ", out);
-		json_row(out, &report->results[i]);
+		json_row(out, &request->cfg, &report->results[i]);
 	}
 	fputs("]}\n", out);
 }

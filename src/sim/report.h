@@ -17,5 +17,6 @@ struct sim_report {
 
 void sim_report_table(const struct sim_report *report, FILE *out);
 void sim_report_json(const struct sim_report *report, FILE *out);
+void sim_tlb_help(FILE *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Rows of a sweep are simulations of their own: each reads the source from its start, and has
- * its own machine, manager, device and clock. Two threads take them in order, so a row's
+ * its own machine, manager, device and clock. A thread a processor takes them in order; a row's
  * figures do not depend on who computes it.
  *
  * Invariants:
@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@
 #include "sim/progress.h"
 #include "sim/source.h"
 
-#define THREADS_MAX   2
+#define THREADS_MAX   64
 #define CHUNK	      4096
 #define UPDATE_CHUNKS 64 /* accesses between looks at the clock: about 5 ms */
 
@@ -129,13 +130,24 @@ static void *run_rows(void *arg)
 	return NULL;
 }
 
+/* One for each processor that this process may use, and row. */
+static unsigned int nr_threads(const struct sweep *sweep)
+{
+	unsigned int nr = 1;
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		nr = (unsigned int)CPU_COUNT(&cpus);
+	return (unsigned int)min_u64(min_u64(nr, THREADS_MAX), sweep->request->nr_rows);
+}
+
 /* The calling thread is one of them; should there be no other, it does all. */
 static void run_threads(struct sweep *sweep)
 {
 	pthread_t threads[THREADS_MAX - 1];
 	unsigned int nr = 0;
 
-	while (nr < THREADS_MAX - 1 && nr + 1 < sweep->request->nr_rows &&
+	while (nr + 1 < nr_threads(sweep) &&
 	       pthread_create(&threads[nr], NULL, run_rows, sweep) == 0)
 		nr++;
 	run_rows(sweep);

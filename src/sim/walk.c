@@ -414,7 +414,6 @@ static int parse(const struct walk_options *options, vaddr_t *ret_va, unsigned i
 {
 	const char *access = options->access ? options->access : "read";
 	const char *tlb = options->tlb ? options->tlb : tlb_presets[0].name;
-	int n = 0;
 
 	*ret_tlb = tlb_preset_find(tlb);
 	if (!options->address)
@@ -429,10 +428,7 @@ static int parse(const struct walk_options *options, vaddr_t *ret_va, unsigned i
 	else if (*ret_tlb)
 		return 0;
 	else
-		n = snprintf(why, why_len, "--tlb %s: no such processor; try", tlb);
-	for (size_t i = 0; n > 0 && (size_t)n < why_len && i < tlb_nr_presets; i++)
-		n += snprintf(why + n, why_len - (size_t)n, "%s %s", i ? "," : "",
-			      tlb_presets[i].name);
+		snprintf(why, why_len, "--tlb %s: no such processor; try --tlb help", tlb);
 	return -EINVAL;
 }
 

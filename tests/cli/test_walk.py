@@ -35,7 +35,7 @@ BAD = [
     (["0x12z"], f"0x12z: not an address of 64 bits; {TRY}"),
     (["1", "2"], "2: one ADDRESS at a time; try ration walk --help"),
     (["--access", "jump", "1"], "--access jump: not an access; try read, write or exec"),
-    (["--tlb", "z80", "1"], "--tlb z80: no such processor; try skylake, zen2, cortex-a76"),
+    (["--tlb", "z80", "1"], "--tlb z80: no such processor; try --tlb help"),
 ]
 
 

@@ -135,6 +135,91 @@ static void every_policy_replays(void **state)
 	}
 }
 
+static struct sim_config config_tlb(uint64_t ram_bytes, const char *preset)
+{
+	struct sim_config cfg = config(ram_bytes, 64 * MIB);
+
+	cfg.tlb = tlb_preset_find(preset);
+	assert_non_null(cfg.tlb);
+	return cfg;
+}
+
+/*
+ * 1000 pages in order, again and again, lie in Skylake's second level (128 sets of 12), and
+ * never in its first (16 sets of 4) when their turn comes. Each is walked for once to fault,
+ * and once to succeed; the walk that faults reads no table but the last, or is in a new one.
+ */
+static void a_set_that_the_second_level_holds_walks_once_a_page(void **state)
+{
+	struct sim_config cfg = config_tlb(32 * MIB, "skylake");
+	struct sim_result result;
+	uint64_t cycles;
+
+	(void)state;
+	assert_int_equal(run_pattern(&cfg, "sequential,pages=1000,passes=5,writes=0", &result),
+			 0);
+	assert_int_equal(result.nr_references, 5000);
+	assert_int_equal(result.vmstat[MM_VMSTAT_pgfault], 1000);
+	assert_int_equal(result.tlb.walks_faulted[TLB_DATA], 1000);
+	assert_int_equal(result.tlb.walks[TLB_DATA][TLB_4K], 1000);
+	assert_int_equal(result.tlb.hits[1][TLB_DATA][TLB_4K], 4000);
+	assert_int_equal(result.tlb.hits[0][TLB_DATA][TLB_4K], 0);
+	assert_int_equal(tlb_walks(&result.tlb), 2000);
+	cycles = 2000 * cfg.tlb->cycles.walk + 4000 * cfg.tlb->cycles.l2_hit +
+		 result.tlb.walk_steps * cfg.tlb->cycles.walk_step;
+	assert_int_equal(result.tlb_ns, cycles / SIM_CYCLES_NS);
+	assert_int_equal(result.time_ns,
+			 (5000 * cfg.costs.access + 1000 * cfg.costs.minor_fault + cycles) /
+				 SIM_CYCLES_NS);
+}
+
+/* The first write to a page that was only read walks once more, to set the dirty bit. */
+static void a_first_write_walks_again(void **state)
+{
+	struct trace_access accesses[] = {{0x1000, 8, 0, TRACE_READ},
+					  {0x1000, 8, 0, TRACE_WRITE},
+					  {0x1000, 8, 0, TRACE_WRITE}};
+	struct sim_config cfg = config_tlb(8 * MIB, "zen2");
+	struct sim_result result;
+	struct sim_error error;
+	struct sim_replay *r;
+
+	(void)state;
+	assert_int_equal(sim_replay_create(&cfg, &r, &error), 0);
+	assert_int_equal(sim_replay_run(r, accesses, 3, &error), 0);
+	sim_replay_finish(r, &result);
+	sim_replay_destroy(r);
+	assert_int_equal(result.vmstat[MM_VMSTAT_pgfault], 1);
+	assert_int_equal(result.tlb.walks[TLB_DATA][TLB_4K], 2);
+	assert_int_equal(result.tlb.hits[0][TLB_DATA][TLB_4K], 1);
+}
+
+/* A reference is a hit of one level or a walk; one that faulted was made again. */
+static void every_reference_is_a_hit_or_a_walk(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < tlb_nr_presets; i++) {
+		struct sim_config cfg = config_tlb(8 * MIB, tlb_presets[i].name);
+		uint64_t nr = 0, faulted;
+		struct sim_result result;
+
+		assert_int_equal(
+			run_pattern(&cfg, "processes,pages=1500,accesses=60000", &result), 0);
+		for (unsigned int kind = 0; kind < TLB_NR_KINDS; kind++)
+			for (unsigned int size = 0; size < TLB_NR_SIZES; size++)
+				nr += result.tlb.hits[0][kind][size] +
+				      result.tlb.hits[1][kind][size] +
+				      result.tlb.walks[kind][size];
+		faulted = result.tlb.walks_faulted[TLB_INSTR] +
+			  result.tlb.walks_faulted[TLB_DATA];
+		assert_int_equal(nr, result.nr_references);
+		assert_true(faulted >= result.vmstat[MM_VMSTAT_pgfault]);
+		assert_true(result.vmstat[MM_VMSTAT_pswpin] > 0);
+		assert_true(result.tlb.page_invalidations >= result.vmstat[MM_VMSTAT_pswpin]);
+		assert_true(tlb_walk_hits(&result.tlb) <= tlb_walks(&result.tlb));
+	}
+}
+
 /* What was only read is written out once, and after that has its copy in swap. */
 static void clean_pages_are_written_once(void **state)
 {
@@ -288,6 +373,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_set_that_fits_faults_once_a_page),
 	cmocka_unit_test(a_cyclic_scan_of_more_than_fits_always_misses),
 	cmocka_unit_test(every_policy_replays),
+	cmocka_unit_test(a_set_that_the_second_level_holds_walks_once_a_page),
+	cmocka_unit_test(a_first_write_walks_again),
+	cmocka_unit_test(every_reference_is_a_hit_or_a_walk),
 	cmocka_unit_test(clean_pages_are_written_once),
 	cmocka_unit_test(readahead_turns_major_faults_into_minor),
 	cmocka_unit_test(a_slower_device_takes_longer_for_the_same),
