@@ -51,6 +51,7 @@ struct swapdev;
 #define MM_MADV_WILLNEED	3
 #define MM_MADV_DONTNEED	4
 #define MM_MADV_FREE		8
+#define MM_MADV_DONTFORK	10
 #define MM_MADV_DOFORK		11
 #define MM_MADV_MERGEABLE	12
 #define MM_MADV_UNMERGEABLE	13
@@ -58,6 +59,7 @@ struct swapdev;
 #define MM_MADV_NOHUGEPAGE	15
 #define MM_MADV_DONTDUMP	16
 #define MM_MADV_DODUMP		17
+#define MM_MADV_WIPEONFORK	18
 #define MM_MADV_KEEPONFORK	19
 #define MM_MADV_COLD		20
 #define MM_MADV_PAGEOUT		21
@@ -121,6 +123,7 @@ enum mm_fault_result {
 	X(workingset_activate_file)      \
 	X(workingset_restore_anon)       \
 	X(workingset_restore_file)       \
+	X(pgcow)                         \
 	X(allocstall)                    \
 	X(pageoutrun)                    \
 	X(kswapd_low_wmark_hit_quickly)  \
@@ -201,6 +204,7 @@ int mm_swapoff(struct mm_system *sys, struct swapdev *dev);
 int mm_swapoff_cancel(struct mm_system *sys, struct swapdev *dev);
 
 int mm_create(struct mm_system *sys, struct mm **ret_mm);
+int mm_fork(struct mm *parent, struct mm **ret_child);
 void mm_destroy(struct mm *mm);
 
 int mm_map(struct mm *mm, vaddr_t hint, uint64_t len, int prot, int flags, vaddr_t *ret_addr);

@@ -266,6 +266,24 @@ static int entry_change(struct machine_soft *soft, pte_t *entry, struct machine_
 	return 0;
 }
 
+/*
+ * Another frame for the same page goes by way of no translation: were the new one there while a
+ * processor still has the old one, what one thread writes another would not read (Linux's
+ * ptep_clear_flush() in wp_page_copy()).
+ */
+static int page_change_frame(struct machine_space *space, struct machine_change *change)
+{
+	struct machine_change in = {.va = change->va, .new_pte = change->new_pte};
+	struct machine_change out = {.va = change->va, .old_pte = change->old_pte};
+	int err = soft_page_change(space, &out);
+
+	change->old_pte = out.old_pte;
+	if (err)
+		return err;
+	soft_shoot_page(space, change->va, 0);
+	return soft_page_change(space, &in);
+}
+
 /* Of one page, or of one of the sixteen in a block. */
 int soft_page_change(struct machine_space *space, struct machine_change *change)
 {
@@ -277,6 +295,8 @@ int soft_page_change(struct machine_space *space, struct machine_change *change)
 
 	if (!is_present && !pte_is_present(change->old_pte))
 		return 0;
+	if (space->soft->nr_cpus && is_present && frame_leaves(change))
+		return page_change_frame(space, change);
 	entry = is_present ? soft_entry_ensure(space, change->va, 0)
 			   : soft_leaf_lookup(space, change->va, &level);
 	if (!entry) {

@@ -57,7 +57,10 @@ static int idle_single_pages(struct mm *mm, vaddr_t start, vaddr_t end)
 	return err ? err : mm_idle_range(mm, start, end);
 }
 
-/* The next resident page in [*va, end) that nobody is at work on; *va becomes its address. */
+/*
+ * The next resident page in [*va, end) that nobody is at work on, and that is not shared: as in
+ * Linux one of several mappers does not speak for the others. *va becomes its address.
+ */
 static struct page *next_resident(struct mm *mm, vaddr_t *va, vaddr_t end)
 {
 	pte_t *pte;
@@ -68,7 +71,8 @@ static struct page *next_resident(struct mm *mm, vaddr_t *va, vaddr_t end)
 		if (!pte_is_idle(*pte) || *pte & PTE_CONT)
 			continue;
 		page = page_of(mm->sys, pte_pfn(*pte));
-		if (!anon_page_is_busy(page) && page_has(page, PG_lru))
+		if (!anon_page_is_busy(page) && page_has(page, PG_lru) &&
+		    (anon_page_may_write(mm->sys, page) || anon_page_take_back(mm, page)))
 			return page;
 	}
 	return NULL;

@@ -9,11 +9,14 @@
  *  4. A page that is on no list and not isolated has I/O in flight or is being made
  * (PG_locked).
  *  5. The counters of mms and the present values of vmstat are the true numbers.
+ *  6. A page that others may read is translated writable nowhere: a shared one, or one whose
+ * slot swap entries name.
  */
 #include "base/assert.h"
 #include "mm/commit.h"
 #include "mm/huge.h"
 #include "mm/reclaim.h"
+#include "mm/rmap.h"
 #include "mm/slab.h"
 #include "mm/vma.h"
 
@@ -44,24 +47,47 @@ static int check_frame(const struct mm_system *sys, pfn_t pfn, struct census *ce
 	return 0;
 }
 
+static bool count_mapper(const struct rmap_entry *at, void *nr)
+{
+	(void)at;
+	++*(uint64_t *)nr;
+	return true;
+}
+
+/* What one entry and its page say of each other. */
+static int check_mapping(struct mm *mm, vaddr_t va, pte_t pte, struct page *page)
+{
+	uint64_t nr = 0;
+
+	CHECK(page_has(page, PG_anon) && page->index == va >> PAGE_SHIFT); /* 1 */
+	CHECK(!(pte_is_present(pte) && page_has(page, PG_writeback)));
+	if (pte_is_present(pte) && pte & PTE_WRITE)
+		CHECK(anon_page_may_write(mm->sys, page)); /* 6 */
+	if (page_is_exclusive(page)) {
+		CHECK(page->mm == mm && page->mapcount == 1); /* 1 */
+		return 0;
+	}
+	CHECK(page->family && page->family == mm->family); /* 1 */
+	rmap_walk(mm->sys, page, count_mapper, &nr);
+	CHECK(nr == page->mapcount); /* 1 */
+	return 0;
+}
+
 static int check_entry(struct mm *mm, vaddr_t va, pte_t pte, uint64_t *nr_resident,
 		       uint64_t *nr_swapped)
 {
 	struct mm_system *sys = mm->sys;
-	const struct page *page;
+	struct page *page;
 
 	if (pte_is_swap(pte)) {
 		CHECK(swp_type(pte) < sys->nr_swap_areas && sys->swap_areas[swp_type(pte)]);
-		CHECK(swap_entry_count(sys, pte) == 1); /* 3 */
+		CHECK(swap_entry_count(sys, pte) >= 1); /* 3 */
 		(*nr_swapped)++;
 		return 0;
 	}
 	CHECK(pte_pfn(pte) < sys->nr_frames);
 	page = page_of(sys, pte_pfn(pte));
-	CHECK(page_has(page, PG_anon) && page->index == va >> PAGE_SHIFT); /* 1 */
-	CHECK(page_is_exclusive(page) ? page->mm == mm && page->mapcount == 1
-				      : page->family && page->family == mm->family); /* 1 */
-	CHECK(!(pte_is_present(pte) && page_has(page, PG_writeback)));
+	CHECK(check_mapping(mm, va, pte, page) == 0);
 	(*nr_resident)++;
 	return 0;
 }

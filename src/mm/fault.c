@@ -70,16 +70,22 @@ enum mm_fault_result fault_no_memory(struct fault *f)
 	}
 }
 
-static pte_t present_bits(const struct fault *f, const struct page *page)
+static inline pte_t present_bits(const struct fault *f, const struct page *page)
 {
 	bool tells = (f->sys->machine->ops->caps & MACHINE_SETS_DIRTY) != 0;
 	pte_t bits = PTE_PRESENT | PTE_USER | PTE_ACCESSED;
 
 	if (!(f->vma->flags & VMA_EXEC))
 		bits |= PTE_NX;
-	if ((f->vma->flags & VMA_WRITE) && (tells || page_has(page, PG_dirty)))
+	if ((f->vma->flags & VMA_WRITE) && (tells || page_has(page, PG_dirty)) &&
+	    anon_page_may_write(f->sys, page))
 		bits |= PTE_WRITE;
 	return bits;
+}
+
+pte_t fault_present_bits(const struct fault *f, const struct page *page)
+{
+	return present_bits(f, page);
 }
 
 /* One machine op: the page that was touched, and perhaps neighbours, ascending. */
@@ -110,8 +116,8 @@ static bool ahead_attach(struct fault *f, pte_t *pte, vaddr_t va)
 {
 	struct page *page = pte_is_swap(*pte) ? swap_cache_lookup(f->sys, *pte) : NULL;
 
-	if (!page || anon_page_is_busy(page) || page_has(page, PG_error) ||
-	    !page_has(page, PG_readahead))
+	if (!page || anon_page_is_busy(page) || page_is_mapped(page) ||
+	    page_has(page, PG_error) || !page_has(page, PG_readahead))
 		return false;
 	page->flags &= ~(uint32_t)PG_readahead;
 	f->sys->readahead.hits++;
@@ -146,13 +152,10 @@ static void collect_ahead(struct fault *f, struct translation *t)
 static bool fresh_page(struct fault *f, pte_t *pte, vaddr_t va, struct page **ret_page)
 {
 	struct mm_system *sys = f->sys;
-	struct page *page;
+	struct page *page = anon_page_new(sys);
 
-	if (page_alloc(sys, 0, GFP_USER, &page))
+	if (!page)
 		return false;
-	page->flags = PG_anon | PG_dirty;
-	page->refs = 0;
-	page->mm = NULL;
 	anon_page_attach(f->mm, page, va);
 	pte_set(f->mm, pte, pte_make(page_pfn(sys, page), PTE_IDLE));
 	sys->nr_touched++;
@@ -236,6 +239,17 @@ static void translation_finish(struct fault *f, struct translation *t, unsigned 
 	sys_wake(f->sys);
 }
 
+enum mm_fault_result fault_machine_error(struct fault *f, int err)
+{
+	if (err == -ENOMEM)
+		return MM_FAULT_OOM;
+	if (err != -EAGAIN && err != -EBUSY)
+		return MM_FAULT_BUS; /* the machine says that it never will */
+	fault_retry(f);
+	sys_wake(f->sys);
+	return MM_FAULT_RETRY;
+}
+
 /* Has the machine translate the page, and with it what is likely to be touched next. */
 enum mm_fault_result fault_translate(struct fault *f, struct page *page)
 {
@@ -262,13 +276,7 @@ enum mm_fault_result fault_translate(struct fault *f, struct page *page)
 	translation_finish(f, &t, batch.nr_done);
 	if (f->is_fetch || t.target < batch.nr_done)
 		return MM_FAULT_MINOR;
-	if (err == -ENOMEM)
-		return MM_FAULT_OOM;
-	if (err != -EAGAIN && err != -EBUSY)
-		return MM_FAULT_BUS; /* the machine says that it never will */
-	fault_retry(f);
-	sys_wake(sys);
-	return MM_FAULT_RETRY;
+	return fault_machine_error(f, err);
 }
 
 static enum mm_fault_result fault_zero(struct fault *f)
@@ -297,6 +305,23 @@ static enum mm_fault_result fault_account(struct mm_system *sys, struct page *pa
 	return is_major ? MM_FAULT_MAJOR : MM_FAULT_MINOR;
 }
 
+/* The page is not only this mm's to write, and cannot be made so. */
+static bool fault_needs_copy(struct fault *f, struct page *page)
+{
+	if (!f->is_write || anon_page_may_write(f->sys, page))
+		return false;
+	if (!anon_page_take_back(f->mm, page))
+		return true;
+	STAT(f->sys, pgreuse, 1);
+	return false;
+}
+
+/* The entry names the page, which is not busy. Unlocks. */
+static enum mm_fault_result fault_make(struct fault *f, struct page *page)
+{
+	return fault_needs_copy(f, page) ? fault_cow(f, page) : fault_translate(f, page);
+}
+
 static enum mm_fault_result fault_idle(struct fault *f)
 {
 	struct page *page = page_of(f->sys, pte_pfn(*f->pte));
@@ -312,9 +337,10 @@ static enum mm_fault_result fault_idle(struct fault *f)
 		return fault_retry(f);
 	f->is_ahead = page_has(page, PG_readahead);
 	kind = fault_account(f->sys, page);
-	if (page_has(page, PG_swapcache) && swap_is_nearly_full(f->sys))
+	if (page_has(page, PG_swapcache) && swap_is_nearly_full(f->sys) &&
+	    anon_page_may_write(f->sys, page))
 		anon_page_mark_dirty(f->sys, page);
-	result = fault_translate(f, page);
+	result = fault_make(f, page);
 	return result == MM_FAULT_MINOR ? kind : result;
 }
 
@@ -328,7 +354,7 @@ static enum mm_fault_result fault_present(struct fault *f)
 	if (anon_page_is_busy(page))
 		return fault_retry(f);
 	if (f->is_write && !(*f->pte & PTE_WRITE))
-		return fault_translate(f, page);
+		return fault_make(f, page);
 	/* Reclaim must not take the translation away while the machine makes it again. */
 	page->flags |= PG_locked;
 	err = mm_machine_apply(f->mm, &batch);
@@ -358,6 +384,8 @@ static enum mm_fault_result fault_swap(struct fault *f)
 		anon_page_put(sys, page); /* the next touch reads again */
 		return MM_FAULT_BUS;
 	}
+	if (!anon_page_can_attach(f->mm, page, f->va))
+		return fault_cow(f, page);
 	anon_swap_attach(f->mm, f->pte, page, f->va);
 	return FAULT_AGAIN;
 }

@@ -36,4 +36,13 @@ enum mm_fault_result fault_no_memory(struct fault *f);
  * it as this access needs it. Unlocks. */
 enum mm_fault_result fault_translate(struct fault *f, struct page *page);
 
+/* The bits of a translation for this access, as the area and the page allow it. */
+pte_t fault_present_bits(const struct fault *f, const struct page *page);
+
+/* What the machine's refusal is for the program: RETRY, OOM or BUS. */
+enum mm_fault_result fault_machine_error(struct fault *f, int err);
+
+/* cow.c: the entry gets a copy of the page that it names. Unlocks. */
+enum mm_fault_result fault_cow(struct fault *f, struct page *old);
+
 #endif

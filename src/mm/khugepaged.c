@@ -161,7 +161,8 @@ static enum collapse swap_in(const struct range *range)
 		page = swap_cache_lookup(mm->sys, *pte);
 		if (page && !anon_page_is_busy(page) && !page_has(page, PG_error)) {
 			page->flags &= ~(uint32_t)(PG_readahead | PG_demand);
-			anon_swap_attach(mm, pte, page, va);
+			if (anon_swap_bring_in(mm, pte, page, va))
+				return COLLAPSE_WAIT;
 			continue;
 		}
 		result = COLLAPSE_WAIT;

@@ -5,7 +5,7 @@
  * 1. A machine may forget any translation that is not wired; the manager rebuilds it by taking
  * a fault.
  * 2. When apply() returns 0, no access can use a translation in its old state (the TLB is shot
- *    down).
+ *    down). Another frame for a page is used by none before the old one is used by none.
  * 3. A machine may report a page accessed too late or never; it must never lose a dirty bit.
  * 4. A machine never calls back into the manager from inside an op.
  * 5. While a frame is mapped, the manager does not touch its content: it unmaps first. (On the

@@ -22,12 +22,14 @@ enum advice_kind {
 struct advice {
 	enum advice_kind kind;
 	uint32_t vma_flags, vma_mask; /* ADVICE_FLAGS: those set, of those that it is about */
+	bool is_for_fork;
 	int (*pages)(struct mm *mm, vaddr_t start, vaddr_t end);
 };
 
 /*
- * By number. Advice that promises what the manager does not keep (MADV_DONTFORK,
- * MADV_WIPEONFORK, MADV_GUARD_INSTALL, MADV_POPULATE_*) is unknown: the program is told so.
+ * By number. Advice that promises what the manager does not keep (MADV_GUARD_INSTALL,
+ * MADV_POPULATE_*) is unknown: the program is told so. So is advice for mm_fork() on a machine
+ * where there is none.
  */
 static const struct advice advice_table[] = {
 	[MM_MADV_NORMAL] = {.kind = ADVICE_FLAGS, .vma_mask = READ_FLAGS},
@@ -40,7 +42,11 @@ static const struct advice advice_table[] = {
 	[MM_MADV_WILLNEED] = {.kind = ADVICE_PAGES, .pages = anon_advise_willneed},
 	[MM_MADV_DONTNEED] = {.kind = ADVICE_ZAP},
 	[MM_MADV_FREE] = {.kind = ADVICE_PAGES, .pages = anon_advise_free},
-	[MM_MADV_DOFORK] = {.kind = ADVICE_NOTHING},
+	[MM_MADV_DONTFORK] = {.kind = ADVICE_FLAGS,
+			      .vma_flags = VMA_DONTFORK,
+			      .vma_mask = VMA_DONTFORK,
+			      .is_for_fork = true},
+	[MM_MADV_DOFORK] = {.kind = ADVICE_FLAGS, .vma_mask = VMA_DONTFORK},
 	[MM_MADV_MERGEABLE] = {.kind = ADVICE_NOTHING},
 	[MM_MADV_UNMERGEABLE] = {.kind = ADVICE_NOTHING},
 	[MM_MADV_HUGEPAGE] = {.kind = ADVICE_FLAGS,
@@ -51,17 +57,25 @@ static const struct advice advice_table[] = {
 				.vma_mask = THP_FLAGS},
 	[MM_MADV_DONTDUMP] = {.kind = ADVICE_NOTHING},
 	[MM_MADV_DODUMP] = {.kind = ADVICE_NOTHING},
-	[MM_MADV_KEEPONFORK] = {.kind = ADVICE_NOTHING},
+	[MM_MADV_WIPEONFORK] = {.kind = ADVICE_FLAGS,
+				.vma_flags = VMA_WIPEONFORK,
+				.vma_mask = VMA_WIPEONFORK,
+				.is_for_fork = true},
+	[MM_MADV_KEEPONFORK] = {.kind = ADVICE_FLAGS, .vma_mask = VMA_WIPEONFORK},
 	[MM_MADV_COLD] = {.kind = ADVICE_PAGES, .pages = anon_advise_cold},
 	[MM_MADV_PAGEOUT] = {.kind = ADVICE_PAGES, .pages = anon_advise_pageout},
 	[MM_MADV_DONTNEED_LOCKED] = {.kind = ADVICE_ZAP}, /* nothing is locked */
 };
 
-static const struct advice *advice_find(int advice)
+static const struct advice *advice_find(const struct mm *mm, int advice)
 {
+	bool can_fork = (mm->sys->machine->ops->caps & MACHINE_MAPS_SHARED) != 0;
+
 	if (advice < 0 || (size_t)advice >= sizeof(advice_table) / sizeof(advice_table[0]))
 		return NULL;
 	if (advice_table[advice].kind == ADVICE_UNKNOWN)
+		return NULL;
+	if (advice_table[advice].is_for_fork && !can_fork)
 		return NULL;
 	return &advice_table[advice];
 }
@@ -107,6 +121,9 @@ static int advise_area(struct mm *mm, struct vma **vma, struct mm_range range,
 
 	if ((*vma)->flags & VMA_FOREIGN)
 		return 0;
+	if (advice->vma_flags & VMA_WIPEONFORK &&
+	    ((*vma)->mapping || (*vma)->flags & VMA_SHARED))
+		return -EINVAL; /* as Linux: of private anonymous memory only */
 	switch (advice->kind) {
 	case ADVICE_FLAGS:
 		return advise_flags(mm, vma, range, advice);
@@ -159,7 +176,7 @@ static int advise_locked(struct mm *mm, struct mm_range range, const struct advi
  */
 int mm_advise(struct mm *mm, vaddr_t addr, uint64_t len, int advice)
 {
-	const struct advice *entry = advice_find(advice);
+	const struct advice *entry = advice_find(mm, advice);
 	struct mm_range range = {.start = addr};
 	uint64_t aligned;
 	int err;

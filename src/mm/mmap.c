@@ -23,6 +23,7 @@
 #include "base/assert.h"
 #include "mm/commit.h"
 #include "mm/huge.h"
+#include "mm/reclaim.h"
 
 /* Linux's TASK_SIZE: a page below the end of what four levels translate. */
 #define TASK_SIZE (PGTABLE_VA_MAX - PAGE_SIZE)
@@ -83,15 +84,20 @@ static void collect_present(struct mm *mm, vaddr_t *va, vaddr_t end,
 {
 	pte_t *pte;
 
+	batch->flags = MACHINE_DISCARD;
 	for (batch->nr = 0; batch->nr < ZAP_BATCH; *va += PAGE_SIZE) {
 		pte = pgtable_next(mm, va, end);
 		if (!pte) {
 			*va = end;
 			return;
 		}
-		if (pte_is_present(*pte))
-			batch->changes[batch->nr++] =
-				(struct machine_change){.va = *va, .old_pte = *pte};
+		if (!pte_is_present(*pte))
+			continue;
+		batch->changes[batch->nr++] =
+			(struct machine_change){.va = *va, .old_pte = *pte};
+		/* Others may have a use for what this mm throws away. */
+		if (!anon_page_may_write(mm->sys, page_of(mm->sys, pte_pfn(*pte))))
+			batch->flags = 0;
 	}
 }
 
@@ -123,7 +129,7 @@ static void zap_entries(struct mm *mm, struct mm_range range)
 int mm_zap_range(struct mm *mm, struct mm_range range)
 {
 	struct machine_change changes[ZAP_BATCH];
-	struct machine_batch batch = {.changes = changes, .flags = MACHINE_DISCARD};
+	struct machine_batch batch = {.changes = changes};
 	vaddr_t va = range.start;
 	int err = huge_zap_range(mm, range);
 

@@ -12,7 +12,8 @@
  *   new       ->            [ A ]    [ B ]   place stays
  *
  * Pages keep their frames and slots: a resident page only learns its new address. As everything
- * else that is not translated it comes back by a fault.
+ * else that is not translated it comes back by a fault. Pages that others share by fork are
+ * copied first: a shared page is found at one address only (mm/rmap.c).
  */
 #include "mm/mmap.h"
 
@@ -164,6 +165,8 @@ static int move_drop_translations(const struct remap *r)
 	struct mm_range moved = moved_range(r);
 	int err = mm_idle_range(r->mm, moved.start, moved.end);
 
+	if (!err)
+		err = anon_range_unshare(r->mm, moved.start, moved.end);
 	for (struct vma *vma = first_area(r); vma && !err; vma = next_area(r, vma))
 		err = clear_new_range(r->mm, new_range(r, vma));
 	if (!err)

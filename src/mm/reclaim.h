@@ -15,6 +15,27 @@ void anon_swap_attach(struct mm *mm, pte_t *pte, struct page *page, vaddr_t va);
 void anon_page_mark_dirty(struct mm_system *sys, struct page *page);
 void anon_page_put(struct mm_system *sys, struct page *page);
 bool anon_page_is_busy(const struct page *page);
+bool anon_page_can_attach(const struct mm *mm, const struct page *page, vaddr_t va);
+
+/* cow.c */
+struct page *anon_page_new(struct mm_system *sys);
+void anon_page_drop(struct mm_system *sys, struct page *page);
+
+/* The page's slot is named by entries, too: its content will be read again. */
+static inline bool page_slot_is_named(struct mm_system *sys, const struct page *page)
+{
+	return page_has(page, PG_swapcache) && swap_entry_count(sys, page_swap(page)) > 0;
+}
+
+/* May the content change, and nobody but the one mapper sees it? */
+static inline bool anon_page_may_write(struct mm_system *sys, const struct page *page)
+{
+	return page_is_exclusive(page) && !page_slot_is_named(sys, page);
+}
+
+bool anon_page_take_back(struct mm *mm, struct page *page);
+int anon_swap_bring_in(struct mm *mm, pte_t *pte, struct page *page, vaddr_t va);
+int anon_range_unshare(struct mm *mm, vaddr_t start, vaddr_t end); /* unlocks */
 
 /* swap_io.c */
 #define SWAP_IO_MAX 32 /* pages a batch: POLICY_BATCH, and the largest readahead window */

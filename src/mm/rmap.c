@@ -25,6 +25,7 @@
 #include "base/assert.h"
 #include "mm/huge.h"
 #include "mm/reclaim.h"
+#include "mm/slab.h"
 
 /* The entry of an exclusive page that is mapped. */
 pte_t *anon_page_pte(const struct page *page)
@@ -101,23 +102,49 @@ void anon_page_attach(struct mm *mm, struct page *page, vaddr_t va)
 	STAT(mm->sys, nr_anon_pages, 1);
 }
 
-/**
- * anon_swap_attach() - the slot's frame is in the cache: let the entry name it.
- * @pte: the swap entry; it becomes IDLE.
- * @page: not busy.
- */
-void anon_swap_attach(struct mm *mm, pte_t *pte, struct page *page, vaddr_t va)
+static struct anon_family *family_of(const struct page *page)
 {
-	swp_entry_t entry = *pte;
-
-	anon_page_attach(mm, page, va);
-	pte_set(mm, pte, pte_make(page_pfn(mm->sys, page), PTE_IDLE));
-	mm->nr_swapped--;
-	swap_entry_put(mm->sys, entry);
+	return page_has(page, PG_shared) ? page->family : page->mm->family;
 }
 
-/* An entry of mm that named the page does so no more. */
-static void anon_page_detach(struct mm *mm, struct page *page)
+/**
+ * rmap_can_share() - can an mm be one more mapper of a page, at this address?
+ * @page: anonymous, mapped.
+ *
+ * Return: true if the page's family is its, and will find it there.
+ * Context: sys->lock held.
+ */
+bool rmap_can_share(const struct mm *mm, const struct page *page, vaddr_t va)
+{
+	return mm->family && family_of(page) == mm->family && page->index == va >> PAGE_SHIFT &&
+	       page->mapcount < PAGE_MAPCOUNT_MAX;
+}
+
+/* One more mapper. It may be written no more, where it is translated. */
+void rmap_share(struct mm *mm, struct page *page)
+{
+	MM_ASSERT(page_is_mapped(page) && page->mapcount < PAGE_MAPCOUNT_MAX);
+	MM_ASSERT(mm->family && family_of(page) == mm->family);
+	if (!page_has(page, PG_shared)) {
+		page->family = mm->family;
+		page->flags |= PG_shared;
+	}
+	page->mapcount++;
+	page->refs++;
+	mm->nr_resident++;
+}
+
+/* mm is the one mapper that is left. */
+void rmap_make_exclusive(struct mm *mm, struct page *page)
+{
+	MM_ASSERT(page_has(page, PG_shared) && page->mapcount == 1);
+	MM_ASSERT(page->family == mm->family);
+	page->flags &= ~(uint32_t)PG_shared;
+	page->mm = mm;
+}
+
+/* An entry of mm that named the page does so no more. Its content may have no other. */
+void rmap_detach(struct mm *mm, struct page *page)
 {
 	MM_ASSERT(page->refs > 0 && page->mapcount > 0);
 	mm->nr_resident--;
@@ -129,6 +156,71 @@ static void anon_page_detach(struct mm *mm, struct page *page)
 	page->flags &= ~(uint32_t)PG_shared;
 }
 
+/**
+ * family_ensure() - an mm that will fork has a family.
+ *
+ * Return: 0, or -ENOMEM. Context: sys->lock held.
+ */
+int family_ensure(struct mm *mm)
+{
+	struct anon_family *family = mm->family;
+
+	if (family)
+		return 0;
+	family = kzalloc(mm->sys, sizeof(*family));
+	if (!family)
+		return -ENOMEM;
+	list_init(&family->mms);
+	family_join(family, mm);
+	return 0;
+}
+
+void family_join(struct anon_family *family, struct mm *mm)
+{
+	MM_ASSERT(!mm->family);
+	mm->family = family;
+	list_add_tail(&mm->family_node, &family->mms);
+	family->nr_mms++;
+}
+
+/* The mm ends, and has no pages any more. With the last its family goes. */
+void family_leave(struct mm *mm)
+{
+	struct anon_family *family = mm->family;
+
+	MM_ASSERT(mm->nr_resident == 0);
+	if (!family)
+		return;
+	mm->family = NULL;
+	list_del(&mm->family_node);
+	if (--family->nr_mms == 0)
+		kfree(mm->sys, family);
+}
+
+/* Can the entry name the frame that caches its slot? Otherwise it gets a copy. */
+bool anon_page_can_attach(const struct mm *mm, const struct page *page, vaddr_t va)
+{
+	return !page_is_mapped(page) || rmap_can_share(mm, page, va);
+}
+
+/**
+ * anon_swap_attach() - the slot's frame is in the cache: let the entry name it.
+ * @pte: the swap entry; it becomes IDLE.
+ * @page: not busy; anon_page_can_attach().
+ */
+void anon_swap_attach(struct mm *mm, pte_t *pte, struct page *page, vaddr_t va)
+{
+	swp_entry_t entry = *pte;
+
+	if (page_is_mapped(page))
+		rmap_share(mm, page);
+	else
+		anon_page_attach(mm, page, va);
+	pte_set(mm, pte, pte_make(page_pfn(mm->sys, page), PTE_IDLE));
+	mm->nr_swapped--;
+	swap_entry_put(mm->sys, entry);
+}
+
 /* Lets the entry name the slot instead of the frame. */
 static void anon_page_to_swap(struct mm *mm, struct page *page, pte_t *pte)
 {
@@ -138,7 +230,7 @@ static void anon_page_to_swap(struct mm *mm, struct page *page, pte_t *pte)
 	pte_set(mm, pte, entry);
 	swap_entry_dup(mm->sys, entry);
 	mm->nr_swapped++;
-	anon_page_detach(mm, page);
+	rmap_detach(mm, page);
 }
 
 /* May this entry be changed now? */
@@ -210,9 +302,12 @@ enum unmap_result try_to_unmap(struct mm_system *sys, struct page *page,
 		return result;
 	}
 	result = rmap_can_unmap(sys, page, locked);
-	if (result == UNMAP_DONE)
-		rmap_walk(sys, page, entry_to_swap, page);
-	return result;
+	if (result != UNMAP_DONE)
+		return result;
+	if (swap_count_reserve(sys, page_swap(page), page->mapcount))
+		return UNMAP_BUSY; /* later */
+	rmap_walk(sys, page, entry_to_swap, page);
+	return UNMAP_DONE;
 }
 
 static bool entry_to_none(const struct rmap_entry *at, void *page)
@@ -275,7 +370,7 @@ void anon_page_zap(struct mm *mm, struct page *page)
 	MM_DEBUG_ASSERT(page_has(page, PG_shared) ? page->family == mm->family
 						  : page->mm == mm);
 	mm->sys->nr_touched--;
-	anon_page_detach(mm, page);
+	rmap_detach(mm, page);
 	if (page_is_mapped(page))
 		return;
 	page->flags &= ~(uint32_t)PG_reclaim;

@@ -32,6 +32,16 @@ typedef bool (*rmap_fn)(const struct rmap_entry *at, void *arg);
 
 bool rmap_walk(struct mm_system *sys, struct page *page, rmap_fn fn, void *arg);
 
+/* More mappers, and fewer. The entry is the caller's to set. */
+bool rmap_can_share(const struct mm *mm, const struct page *page, vaddr_t va);
+void rmap_share(struct mm *mm, struct page *page);
+void rmap_make_exclusive(struct mm *mm, struct page *page);
+void rmap_detach(struct mm *mm, struct page *page);
+
+int family_ensure(struct mm *mm);
+void family_join(struct anon_family *family, struct mm *mm);
+void family_leave(struct mm *mm);
+
 enum unmap_result {
 	UNMAP_DONE,    /* no entry names the frame any more */
 	UNMAP_BUSY,    /* an entry is PRESENT: in use */

@@ -16,7 +16,8 @@
  *     as bad or absent; an existing cluster has a used slot or is the current one.
  *  2. A frame is in cache[] of its slot if and only if it has PG_swapcache. A slot that a page
  *     table entry names has there instead what the frame left that was evicted (CACHE_SHADOW).
- *  3. A cluster is on the area's partial list if and only if it has a free slot, is not sealed
+ *  3. A slot with the count SLOT_MORE has a count of at least that in more[].
+ *  4. A cluster is on the area's partial list if and only if it has a free slot, is not sealed
  *     and is not the current one.
  */
 #include "mm/swap.h"
@@ -28,7 +29,8 @@
 #include "mm/slab.h"
 #include "mm/system.h"
 
-#define SLOT_BAD 255 /* count of a slot that must not be used; live counts stay below */
+#define SLOT_BAD  255 /* count of a slot that must not be used; live counts stay below */
+#define SLOT_MORE 254 /* the count is this or more, and in ->more[] */
 
 /*
  * A search that found nothing walks all clusters, and what changes its answer may be another
@@ -44,6 +46,7 @@ struct swap_cluster {
 	uint16_t next;	    /* where to look for a free slot first */
 	bool is_sealed;
 	uint8_t count[SWAP_CLUSTER_SLOTS];
+	uint32_t *more; /* by slot; NULL until a count needs it (Linux's continuations) */
 	pfn_t cache[SWAP_CLUSTER_SLOTS];
 };
 
@@ -218,6 +221,8 @@ static void cluster_destroy(struct mm_system *sys, struct swap_area *area,
 		list_del(&c->node);
 	area->clusters[c->number] = NULL;
 	device_return(area, c->number);
+	if (c->more)
+		kfree(sys, c->more);
 	kmem_cache_free(sys, sys->swap_cluster_cache, c);
 }
 
@@ -396,9 +401,38 @@ static void slot_released(struct mm_system *sys, struct swap_area *area, struct 
 	cluster_destroy(sys, area, c);
 }
 
+static uint32_t slot_count(const struct swap_cluster *c, unsigned int index)
+{
+	return c->count[index] == SLOT_MORE ? c->more[index] : c->count[index];
+}
+
+static void slot_set_count(struct swap_cluster *c, unsigned int index, uint32_t count)
+{
+	c->count[index] = count < SLOT_MORE ? (uint8_t)count : SLOT_MORE;
+	if (count >= SLOT_MORE)
+		c->more[index] = count;
+}
+
+/**
+ * swap_count_reserve() - so many entries more will name this slot.
+ *
+ * Return: 0: so many swap_entry_dup() cannot fail, before sys->lock is dropped; -ENOMEM.
+ * Context: sys->lock held.
+ */
+int swap_count_reserve(struct mm_system *sys, swp_entry_t entry, uint32_t nr)
+{
+	struct swap_cluster *c = cluster_of(sys, entry);
+
+	if (c->more || slot_count(c, slot_index(entry)) + nr < SLOT_MORE)
+		return 0;
+	c->more = kzalloc(sys, SWAP_CLUSTER_SLOTS * sizeof(*c->more));
+	return c->more ? 0 : -ENOMEM;
+}
+
 /**
  * swap_entry_dup() - one more page table entry names this slot.
- * Context: sys->lock held.
+ *
+ * Context: sys->lock held; after swap_count_reserve(), unless it is the first.
  */
 void swap_entry_dup(struct mm_system *sys, swp_entry_t entry)
 {
@@ -406,8 +440,8 @@ void swap_entry_dup(struct mm_system *sys, swp_entry_t entry)
 	unsigned int i = slot_index(entry);
 	bool was_free = slot_is_free(c, i);
 
-	MM_ASSERT(c->count[i] < SLOT_BAD - 1);
-	c->count[i]++;
+	MM_ASSERT(c->count[i] != SLOT_BAD);
+	slot_set_count(c, i, slot_count(c, i) + 1);
 	if (was_free)
 		slot_taken(sys, area_of(sys, entry), c);
 }
@@ -422,7 +456,7 @@ void swap_entry_put(struct mm_system *sys, swp_entry_t entry)
 	unsigned int i = slot_index(entry);
 
 	MM_ASSERT(c && c->count[i] > 0 && c->count[i] < SLOT_BAD);
-	c->count[i]--;
+	slot_set_count(c, i, slot_count(c, i) - 1);
 	if (c->count[i] == 0 && cache_is_shadow(c->cache[i]))
 		c->cache[i] = PFN_NONE;
 	if (slot_is_free(c, i))
@@ -432,8 +466,9 @@ void swap_entry_put(struct mm_system *sys, swp_entry_t entry)
 uint32_t swap_entry_count(struct mm_system *sys, swp_entry_t entry)
 {
 	struct swap_cluster *c = cluster_of(sys, entry);
+	unsigned int i = slot_index(entry);
 
-	return c && c->count[slot_index(entry)] != SLOT_BAD ? c->count[slot_index(entry)] : 0;
+	return c && c->count[i] != SLOT_BAD ? slot_count(c, i) : 0;
 }
 
 struct page *swap_cache_lookup(struct mm_system *sys, swp_entry_t entry)
@@ -669,6 +704,7 @@ static int cluster_check(struct mm_system *sys, struct swap_area *area, struct s
 
 	for (unsigned int i = 0; i < SWAP_CLUSTER_SLOTS; i++) {
 		nr_used += !slot_is_free(c, i);
+		CHECK(c->count[i] != SLOT_MORE || slot_count(c, i) >= SLOT_MORE); /* 3 */
 		if (c->cache[i] == PFN_NONE)
 			continue;
 		if (cache_is_shadow(c->cache[i])) {
@@ -688,7 +724,7 @@ static int cluster_check(struct mm_system *sys, struct swap_area *area, struct s
 }
 
 /**
- * swap_check() - walk invariants 1 to 3, and the one of swapoff.c.
+ * swap_check() - walk invariants 1 to 4, and the one of swapoff.c.
  * Return: 0 or -EUCLEAN. Context: sys->lock held.
  */
 int swap_check(struct mm_system *sys)

@@ -52,6 +52,7 @@ struct swap_readahead {
 
 int swap_init(struct mm_system *sys);
 int swap_slot_alloc(struct mm_system *sys, swp_entry_t *ret_entry); /* 0, -ENOSPC, -ENOMEM */
+int swap_count_reserve(struct mm_system *sys, swp_entry_t entry, uint32_t nr); /* 0, -ENOMEM */
 void swap_entry_dup(struct mm_system *sys, swp_entry_t entry);
 void swap_entry_put(struct mm_system *sys, swp_entry_t entry);
 uint32_t swap_entry_count(struct mm_system *sys, swp_entry_t entry);

@@ -73,15 +73,17 @@ static struct mm *mm_from_id(struct mm_system *sys, uint64_t id)
 
 /* The slot's page is in the swap cache: the entry gets it, and the last one gives up the slot.
  */
-static void bring_back(struct swap_area *area, struct mm *mm, pte_t *pte, struct page *page,
-		       vaddr_t va)
+static int bring_back(struct swap_area *area, struct mm *mm, pte_t *pte, struct page *page,
+		      vaddr_t va)
 {
 	swp_entry_t entry = *pte;
 
+	if (anon_swap_bring_in(mm, pte, page, va))
+		return -ENOMEM;
 	area->leave.nr_fruitless = 0;
-	anon_swap_attach(mm, pte, page, va);
 	if (swap_entry_count(mm->sys, entry) == 0)
 		anon_page_mark_dirty(mm->sys, page);
+	return 0;
 }
 
 struct walk {
@@ -98,10 +100,8 @@ static int walk_entry(struct walk *w, struct mm *mm, pte_t *pte, vaddr_t va)
 	struct mm_system *sys = mm->sys;
 	struct page *page = swap_cache_lookup(sys, *pte);
 
-	if (page && !anon_page_is_busy(page) && !page_has(page, PG_error)) {
-		bring_back(w->area, mm, pte, page, va);
-		return 0;
-	}
+	if (page && !anon_page_is_busy(page) && !page_has(page, PG_error))
+		return bring_back(w->area, mm, pte, page, va);
 	if (page && page_has(page, PG_error)) {
 		anon_page_put(sys, page); /* the next touch reads again */
 		return -EIO;

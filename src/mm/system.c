@@ -14,6 +14,8 @@
 #include "base/checked.h"
 #include "mm/commit.h"
 #include "mm/huge.h"
+#include "mm/mmap.h"
+#include "mm/rmap.h"
 #include "mm/slab.h"
 #include "mm/vma.h"
 
@@ -170,8 +172,10 @@ void mm_system_destroy(struct mm_system *sys)
 	struct mm *mm, *tmp;
 
 	MM_ASSERT(sys->nr_io == 0);
+	sys_lock(sys);
 	list_for_each_entry_safe (mm, tmp, &sys->mms, node)
-		mm_destroy(mm);
+		mm_destroy_locked(mm);
+	sys_unlock(sys);
 }
 
 static int mm_init(struct mm_system *sys, struct mm *mm)
@@ -182,8 +186,43 @@ static int mm_init(struct mm_system *sys, struct mm *mm)
 	mm->window_start = sys->cfg.window_start;
 	mm->window_end = sys->cfg.window_end;
 	mm->start_brk = mm->brk = mm->window_start;
+	mm->users = -1;
 	vma_tree_init(mm);
+	list_init(&mm->family_node);
 	return pgtable_create(mm);
+}
+
+/**
+ * mm_create_locked() - make an empty address space, write-locked by the caller.
+ *
+ * Return: 0; MM_NO_FRAMES; the machine's -errno.
+ * Context: sys->lock held, dropped and retaken.
+ */
+int mm_create_locked(struct mm_system *sys, struct mm **ret_mm)
+{
+	struct machine *m = sys->machine;
+	struct mm *mm = kmem_cache_alloc(sys, sys->mm_cache);
+	int err;
+
+	if (!mm)
+		return MM_NO_FRAMES;
+	if (mm_init(sys, mm)) {
+		err = MM_NO_FRAMES;
+		goto free_mm;
+	}
+	sys_unlock(sys);
+	err = m->ops->space_create(m, mm->window_start, mm->window_end, &mm->space);
+	sys_lock(sys);
+	if (err)
+		goto free_pgd;
+	list_add_tail(&mm->node, &sys->mms);
+	*ret_mm = mm;
+	return 0;
+free_pgd:
+	pgtable_destroy(mm);
+free_mm:
+	kmem_cache_free(sys, sys->mm_cache, mm);
+	return err;
 }
 
 /**
@@ -194,37 +233,44 @@ static int mm_init(struct mm_system *sys, struct mm *mm)
  */
 int mm_create(struct mm_system *sys, struct mm **ret_mm)
 {
-	struct machine *m = sys->machine;
 	struct mm *mm;
-	int err = -ENOMEM;
+	int err;
 
 	sys_lock(sys);
-	mm = kmem_cache_alloc(sys, sys->mm_cache);
-	if (!mm)
-		goto unlock;
-	err = mm_init(sys, mm);
-	if (err)
-		goto free_mm;
+	err = mm_create_locked(sys, &mm);
+	if (!err) {
+		mm_write_unlock(mm);
+		*ret_mm = mm;
+	}
 	sys_unlock(sys);
-	err = m->ops->space_create(m, mm->window_start, mm->window_end, &mm->space);
-	sys_lock(sys);
-	if (err)
-		goto free_pgd;
-	list_add_tail(&mm->node, &sys->mms);
-	sys_unlock(sys);
-	*ret_mm = mm;
-	return 0;
-free_pgd:
+	return err == MM_NO_FRAMES ? -ENOMEM : err;
+}
+
+/**
+ * mm_destroy_locked() - end an address space.
+ *
+ * Context: sys->lock held, dropped and retaken; nobody but the caller uses mm, or ever will.
+ */
+void mm_destroy_locked(struct mm *mm)
+{
+	struct mm_system *sys = mm->sys;
+
+	mm_unmap_all(mm);
+	khugepaged_forget(mm);
+	list_del(&mm->node);
+	family_leave(mm);
 	pgtable_destroy(mm);
-free_mm:
-	kmem_cache_free(sys, sys->mm_cache, mm);
-unlock:
 	sys_unlock(sys);
-	return err;
+	sys->machine->ops->space_destroy(sys->machine, mm->space);
+	sys_lock(sys);
+	kmem_cache_free(sys, sys->mm_cache, mm);
 }
 
 /**
  * mm_destroy() - end an address space; its pages and slots become free.
+ *
+ * Pages that it shares with others by fork stay theirs. Where reclaim is at work on the mm in
+ * another thread, mm_step() ends it when that is done.
  *
  * Context: takes sys->lock; no other call on this mm runs, and none comes after.
  */
@@ -233,16 +279,33 @@ void mm_destroy(struct mm *mm)
 	struct mm_system *sys = mm->sys;
 
 	sys_lock(sys);
-	MM_ASSERT(mm->users == 0);
-	mm_unmap_all(mm);
-	khugepaged_forget(mm);
-	list_del(&mm->node);
-	pgtable_destroy(mm);
+	MM_ASSERT(mm->users >= 0 && !mm->is_doomed);
+	if (mm->users == 0) {
+		mm_destroy_locked(mm);
+	} else {
+		mm->is_doomed = true;
+		sys->has_doomed = true;
+	}
 	sys_unlock(sys);
-	sys->machine->ops->space_destroy(sys->machine, mm->space);
-	sys_lock(sys);
-	kmem_cache_free(sys, sys->mm_cache, mm);
-	sys_unlock(sys);
+}
+
+/* Ends what mm_destroy() could not. Context: sys->lock held, dropped and retaken. */
+void mm_destroy_doomed(struct mm_system *sys)
+{
+	struct mm *mm, *found = NULL;
+
+	if (!sys->has_doomed)
+		return;
+	sys->has_doomed = false;
+	list_for_each_entry (mm, &sys->mms, node) {
+		if (!mm->is_doomed)
+			continue;
+		sys->has_doomed = true; /* look again next time: the list may change below */
+		if (mm->users == 0 && !found)
+			found = mm;
+	}
+	if (found)
+		mm_destroy_locked(found);
 }
 
 bool mm_read_trylock(struct mm *mm)

@@ -53,6 +53,7 @@ struct mm {
 	uint32_t readers_to_refuse; /* a writer was refused: it is let in before so many readers
 				     */
 	bool was_writer_refused;    /* it wants to be woken */
+	bool is_doomed;		    /* mm_destroy() waits for readers */
 	struct rb_root vmas;
 	struct vma *vma_cached; /* the last that was looked for; NULL: none */
 	uint64_t nr_vmas;
@@ -104,6 +105,7 @@ struct mm_system {
 	struct workingset workingset;
 	struct kmem_cache *swap_cluster_cache;
 
+	bool has_doomed;  /* mms that mm_destroy() could not end yet */
 	bool has_waiters; /* somebody was told RETRY or -EAGAIN since the last wake */
 	bool is_memalloc; /* this allocation serves reclaim: to the last frame (PF_MEMALLOC) */
 	bool frozen;	  /* a fork is on its way: faults answer RETRY */
@@ -212,6 +214,11 @@ int mm_reclaim_for_kernel(struct mm_system *sys);
  */
 void anon_page_zap(struct mm *mm, struct page *page);
 void anon_swap_zap(struct mm *mm, swp_entry_t entry);
+
+/* Address spaces come and go (mm/system.c). Context: sys->lock held, dropped and retaken. */
+int mm_create_locked(struct mm_system *sys, struct mm **ret_mm);
+void mm_destroy_locked(struct mm *mm);
+void mm_destroy_doomed(struct mm_system *sys);
 
 /* Unmaps everything, for mm_destroy() (mm/mmap.c). Context: sys->lock held. */
 void mm_unmap_all(struct mm *mm);

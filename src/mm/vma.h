@@ -27,8 +27,10 @@ enum vma_flags {
 	VMA_SEQ_READ = 1 << 5,	/* MADV_SEQUENTIAL */
 	VMA_RAND_READ = 1 << 6, /* MADV_RANDOM: no readahead */
 	VMA_ACCOUNT = 1 << 7,	/* its pages are committed (mm/commit.c) */
-	VMA_TOUCHED = 1 << 8, /* it had a fault, in part or before a merge (Linux: anon_vma) */
-	VMA_SHARED = 1 << 12, /* MAP_SHARED: writes go to the mapping */
+	VMA_TOUCHED = 1 << 8,  /* it had a fault, in part or before a merge (Linux: anon_vma) */
+	VMA_DONTFORK = 1 << 9, /* MADV_DONTFORK: a child does not have it */
+	VMA_WIPEONFORK = 1 << 10, /* MADV_WIPEONFORK: a child finds zeroes */
+	VMA_SHARED = 1 << 12,	  /* MAP_SHARED: writes go to the mapping */
 	/* MADV_HUGEPAGE, MADV_NOHUGEPAGE; MAP_HUGETLB: pages of the pool only (mm/hugetlb.c) */
 	VMA_HUGEPAGE = 1 << 16,
 	VMA_NOHUGEPAGE = 1 << 17,
