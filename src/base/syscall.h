@@ -3,6 +3,10 @@
  * System calls without the C library: no errno, no cancellation point, no thread-local storage,
  * so that the runtime's own threads, which share the program's, may make them.
  * Return: the kernel's: a value, or -errno in [-4095, -1].
+ *
+ * The instruction itself is in one place, so that a filter on system calls can tell who makes
+ * them by their address: sys_entry, which a runtime under such a filter may set to a copy at an
+ * address that the filter knows.
  */
 #ifndef BASE_SYSCALL_H
 #define BASE_SYSCALL_H
@@ -11,6 +15,9 @@
 long sys_call6(long nr, long a, long b, long c, long d, long e,
 	       long f); /* may write anything */
 #else
+/* Executes `syscall; ret`. Set before any second thread. */
+extern const void *sys_entry __attribute__((visibility("hidden")));
+
 static inline long sys_call6(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
@@ -18,10 +25,14 @@ static inline long sys_call6(long nr, long a, long b, long c, long d, long e, lo
 	register long r9 __asm__("r9") = f;
 	long ret;
 
-	__asm__ volatile("syscall"
+	/* The return address must not go where a leaf function keeps its variables. */
+	__asm__ volatile("lea -128(%%rsp), %%rsp\n\t"
+			 "call *%[entry]\n\t"
+			 "lea 128(%%rsp), %%rsp"
 			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8),
+			   "r"(r9), [entry] "m"(sys_entry)
+			 : "rcx", "r11", "cc", "memory");
 	return ret;
 }
 #endif
