@@ -25,6 +25,9 @@ static const char help[] =
 	"                       a SIZE it can grow to 8 times the RAM, 1G at least. One that\n"
 	"                       exists must have a swap signature (mkswap)\n"
 	"  --swappiness N       0 to 200, as vm.swappiness; 60 if not given\n"
+	"  --fault ENGINE       who resolves page faults: thread, a thread of Ration's, or\n"
+	"                       signal, the thread that takes them, which needs no privilege.\n"
+	"                       If not given, thread where it may; --stats says which and why\n"
 	"  --stats[=json]       at the end, print what the run took on standard error\n"
 	"  --help               print this\n"
 	"\n"
@@ -39,7 +42,6 @@ static const char help[] =
 	"stays behind.\n"
 	"\n"
 	"For testing:\n"
-	"  --fault thread       what resolves faults; there is only this one\n"
 	"  RATION_TEST=LIST     in the environment, of no-move, no-uring, no-direct, with\n"
 	"                       commas: do without these abilities of the kernel\n"
 	"  RATION_PRELOAD=PATH  in the environment: the runtime to load into PROGRAM\n";

@@ -66,6 +66,7 @@
 #include "machine/host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -307,6 +308,44 @@ static bool config_is_valid(const struct machine_host_config *cfg)
 	return cfg->window_start > 0 && cfg->window_start < cfg->window_end;
 }
 
+/* The features of a descriptor that somebody else has opened are those that one like it has. */
+static int host_open(int signal_fd, uint64_t *ret_features)
+{
+	int fd = uffd_open(signal_fd ? UFFD_TELLS_THREAD : UFFD_TELLS_READER, ret_features,
+			   NULL);
+
+	if (!signal_fd || fd < 0)
+		return fd;
+	uffd_close(fd);
+	return signal_fd;
+}
+
+/**
+ * machine_host_open_signals() - a descriptor for a machine that tells faults by SIGBUS.
+ * @fd_min: its number is this or higher.
+ *
+ * The faulting thread gets SIGBUS (BUS_ADRERR) at the address, and maps the page in its
+ * handler; nothing is to be read from the descriptor. A system call that meets a page which is
+ * not mapped fails with EFAULT. No privilege is needed (Linux 5.11).
+ *
+ * Each file table whose threads call the machine must have the descriptor under this number.
+ * The others may be shared or copied tables: the descriptor serves this address space.
+ *
+ * Return: the descriptor; -errno as machine_host_create().
+ */
+int machine_host_open_signals(int fd_min)
+{
+	uint64_t features;
+	int fd = uffd_open(UFFD_TELLS_THREAD, &features, NULL);
+	int high;
+
+	if (fd < 0)
+		return fd;
+	high = (int)sys_call3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, fd_min);
+	uffd_close(fd);
+	return high;
+}
+
 /**
  * machine_host_create() - make the machine: descriptor, pool and window.
  * @cfg: ram_bytes whole pages. The window asked for must be free; if none is, 16 TiB from
@@ -333,7 +372,7 @@ int machine_host_create(const struct machine_host_config *cfg, struct machine **
 	if (is_error(state))
 		return (int)state;
 	host = (struct machine_host *)state;
-	host->fd = uffd_open(&features, NULL);
+	host->fd = host_open(cfg->signal_fd, &features);
 	err = host->fd;
 	if (err < 0)
 		goto unmap_state;
@@ -389,15 +428,17 @@ void machine_host_destroy(struct machine *m)
  * whole window is unmapped for the manager, which replays its VMAs through region(MAP). The
  * parent's descriptor is left alone: in this process its number means nothing, or another file.
  *
+ * @signal_fd: of machine_host_open_signals(), called in the child; 0 where there was none.
+ *
  * Return: 0, or -errno as machine_host_create(); after an error the machine is of no use.
  * Context: in the child, by a thread of the file table that will use the machine, before any
  * other call.
  */
-int machine_host_reattach(struct machine *m)
+int machine_host_reattach(struct machine *m, int signal_fd)
 {
 	struct machine_host *host = host_of(m);
 	uint64_t features;
-	int fd = uffd_open(&features, NULL);
+	int fd = host_open(signal_fd, &features);
 	int err;
 
 	if (fd < 0)

@@ -16,6 +16,8 @@ struct machine_host_config {
 	uint64_t ram_bytes;		  /* whole pages, at least one */
 	vaddr_t window_start, window_end; /* page aligned; both 0: chosen */
 	bool no_move;			  /* do without UFFDIO_MOVE, as before Linux 6.8 */
+	int signal_fd; /* of machine_host_open_signals(); 0: faults are read from a descriptor
+			*/
 };
 
 enum machine_host_verdict {
@@ -49,10 +51,12 @@ struct machine_host_stats {
 };
 
 int machine_host_probe(struct machine_host_probe *ret_probe);
+int machine_host_probe_signals(struct machine_host_probe *ret_probe);
+int machine_host_open_signals(int fd_min);
 
 int machine_host_create(const struct machine_host_config *cfg, struct machine **ret_machine);
 void machine_host_destroy(struct machine *m);
-int machine_host_reattach(struct machine *m);
+int machine_host_reattach(struct machine *m, int signal_fd);
 int machine_host_window_restore(struct machine *m, vaddr_t start, vaddr_t end);
 
 int machine_host_lend(struct machine *m, vaddr_t va, const void *frame);

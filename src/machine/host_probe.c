@@ -58,17 +58,11 @@ static enum machine_host_verdict verdict_of(int err)
 	}
 }
 
-/**
- * machine_host_probe() - may this process use userfaultfd, also for faults of system calls?
- * @ret_probe: always filled in: the answer, and what a message needs to name the way out.
- *
- * Return: 0, or the -errno behind the verdict, as machine_host_create() would return it.
- */
-int machine_host_probe(struct machine_host_probe *ret_probe)
+static int probe_audience(enum uffd_audience audience, struct machine_host_probe *ret_probe)
 {
 	struct machine_host_probe probe = {.sysctl = read_sysctl()};
 	uint64_t features = 0;
-	int fd = uffd_open(&features, &probe.dev_err);
+	int fd = uffd_open(audience, &features, &probe.dev_err);
 
 	probe.err = fd < 0 ? fd : try_register(fd);
 	if (fd >= 0)
@@ -78,4 +72,27 @@ int machine_host_probe(struct machine_host_probe *ret_probe)
 	probe.has_poison = (features & UFFD_HAS_POISON) != 0;
 	*ret_probe = probe;
 	return probe.err;
+}
+
+/**
+ * machine_host_probe() - may this process use userfaultfd, also for faults of system calls?
+ * @ret_probe: always filled in: the answer, and what a message needs to name the way out.
+ *
+ * Return: 0, or the -errno behind the verdict, as machine_host_create() would return it.
+ */
+int machine_host_probe(struct machine_host_probe *ret_probe)
+{
+	return probe_audience(UFFD_TELLS_READER, ret_probe);
+}
+
+/**
+ * machine_host_probe_signals() - may it use userfaultfd by signals
+ * (machine_host_open_signals())?
+ * @ret_probe: as machine_host_probe().
+ *
+ * Return: as machine_host_probe().
+ */
+int machine_host_probe_signals(struct machine_host_probe *ret_probe)
+{
+	return probe_audience(UFFD_TELLS_THREAD, ret_probe);
 }

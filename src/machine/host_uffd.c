@@ -24,8 +24,11 @@ struct uffd_poison_arg {
 #define UFFD_IOC_POISON _IOWR(UFFDIO, 0x08, struct uffd_poison_arg)
 #define UFFD_DEV_NEW	_IO(0xAA, 0x00) /* USERFAULTFD_IOC_NEW, Linux 6.1 */
 
+#define USER_MODE_ONLY 1 /* UFFD_USER_MODE_ONLY, Linux 5.11 */
+
 _Static_assert(sizeof(struct uffd_move_arg) == 40, "struct uffdio_move");
 _Static_assert(UFFD_HAS_WP == UFFD_FEATURE_PAGEFAULT_FLAG_WP, "the kernel's bit");
+_Static_assert(UFFD_HAS_SIGBUS == UFFD_FEATURE_SIGBUS, "the kernel's bit");
 _Static_assert(UFFD_HAS_THREAD_ID == UFFD_FEATURE_THREAD_ID, "the kernel's bit");
 _Static_assert(UFFD_PROTECTED == UFFDIO_COPY_MODE_WP, "the kernel's bit");
 _Static_assert(UFFD_WAKES_NOT == UFFDIO_COPY_MODE_DONTWAKE, "the kernel's bit");
@@ -41,7 +44,7 @@ void uffd_close(int fd)
 }
 
 /* The device's file mode says who may, instead of a capability. */
-static int uffd_open_dev(int *ret_dev_err)
+static int uffd_open_dev(int flags, int *ret_dev_err)
 {
 	int dev = (int)sys_call4(SYS_openat, AT_FDCWD, (long)"/dev/userfaultfd",
 				 O_RDWR | O_CLOEXEC, 0);
@@ -51,21 +54,24 @@ static int uffd_open_dev(int *ret_dev_err)
 		*ret_dev_err = dev;
 		return dev;
 	}
-	fd = (int)sys_call3(SYS_ioctl, dev, UFFD_DEV_NEW, O_CLOEXEC | O_NONBLOCK);
+	fd = (int)sys_call3(SYS_ioctl, dev, UFFD_DEV_NEW, flags);
 	uffd_close(dev);
 	*ret_dev_err = fd < 0 ? fd : 0;
 	return fd;
 }
 
-static int uffd_open_any(int *ret_dev_err)
+static int uffd_open_any(enum uffd_audience audience, int *ret_dev_err)
 {
-	int fd = (int)sys_call2(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0);
-	int dev_fd;
+	int flags = O_CLOEXEC | O_NONBLOCK;
+	int fd, dev_fd;
 
+	if (audience == UFFD_TELLS_THREAD)
+		flags |= USER_MODE_ONLY;
+	fd = (int)sys_call2(SYS_userfaultfd, flags, 0);
 	*ret_dev_err = 0;
 	if (fd != -EPERM && fd != -ENOSYS)
 		return fd;
-	dev_fd = uffd_open_dev(ret_dev_err);
+	dev_fd = uffd_open_dev(flags, ret_dev_err);
 	return dev_fd < 0 ? fd : dev_fd;
 }
 
@@ -80,10 +86,13 @@ static int uffd_handshake(int fd, uint64_t *features)
 }
 
 /* A descriptor shakes hands once: one is spent on asking what the kernel has. */
-static int uffd_ask_features(uint64_t *ret_features, int *ret_dev_err)
+static int uffd_ask_features(enum uffd_audience audience, uint64_t *ret_features,
+			     int *ret_dev_err)
 {
+	uint64_t useful = UFFD_HAS_WP | UFFD_HAS_THREAD_ID | UFFD_HAS_POISON | UFFD_HAS_MOVE;
+	uint64_t needed = UFFD_HAS_WP;
 	uint64_t features = 0;
-	int fd = uffd_open_any(ret_dev_err);
+	int fd = uffd_open_any(audience, ret_dev_err);
 	int err;
 
 	if (fd < 0)
@@ -92,24 +101,25 @@ static int uffd_ask_features(uint64_t *ret_features, int *ret_dev_err)
 	uffd_close(fd);
 	if (err)
 		return err;
-	if (!(features & UFFD_HAS_WP))
+	if (audience == UFFD_TELLS_THREAD)
+		needed |= UFFD_HAS_SIGBUS;
+	if ((features & needed) != needed)
 		return -EOPNOTSUPP;
-	*ret_features =
-		features & (UFFD_HAS_WP | UFFD_HAS_THREAD_ID | UFFD_HAS_POISON | UFFD_HAS_MOVE);
+	*ret_features = features & (useful | needed);
 	return 0;
 }
 
-int uffd_open(uint64_t *ret_features, int *ret_dev_err)
+int uffd_open(enum uffd_audience audience, uint64_t *ret_features, int *ret_dev_err)
 {
 	uint64_t wanted, granted;
 	int dev_err, err, fd;
 
-	err = uffd_ask_features(&wanted, &dev_err);
+	err = uffd_ask_features(audience, &wanted, &dev_err);
 	if (ret_dev_err)
 		*ret_dev_err = dev_err;
 	if (err)
 		return err;
-	fd = uffd_open_any(&dev_err);
+	fd = uffd_open_any(audience, &dev_err);
 	if (fd < 0)
 		return fd;
 	granted = wanted;

@@ -11,6 +11,7 @@
 
 #define UFFD_HAS_WP	   ((uint64_t)1 << 0) /* UFFD_FEATURE_PAGEFAULT_FLAG_WP, Linux 5.7 */
 #define UFFD_HAS_THREAD_ID ((uint64_t)1 << 8)
+#define UFFD_HAS_SIGBUS	   ((uint64_t)1 << 7)  /* UFFD_FEATURE_SIGBUS, Linux 4.14 */
 #define UFFD_HAS_POISON	   ((uint64_t)1 << 14) /* Linux 6.6 */
 #define UFFD_HAS_MOVE	   ((uint64_t)1 << 16) /* Linux 6.8 */
 
@@ -21,13 +22,20 @@ enum uffd_mode {
 	UFFD_HOLES_ALLOWED = 2, /* move: a page that is missing leaves a hole */
 };
 
+/* Whom a fault is told. */
+enum uffd_audience {
+	UFFD_TELLS_READER, /* whoever reads the descriptor; faults of the kernel too */
+	UFFD_TELLS_THREAD, /* the faulting thread, by SIGBUS; the kernel gets EFAULT */
+};
+
 /*
  * Opens a userfaultfd, non-blocking and close-on-exec, with those of the features above that
- * the kernel has. ret_dev_err: why /dev/userfaultfd was of no use, 0 if not needed; may be
+ * the kernel has and that go with the audience. UFFD_TELLS_THREAD needs no privilege since
+ * Linux 5.11. ret_dev_err: why /dev/userfaultfd was of no use, 0 if not needed; may be
  * NULL. Return: the descriptor, or -errno: -ENOSYS, -EPERM, -EOPNOTSUPP (no UFFD_HAS_WP),
  * -EMFILE, -ENFILE, -ENOMEM.
  */
-int uffd_open(uint64_t *ret_features, int *ret_dev_err);
+int uffd_open(enum uffd_audience audience, uint64_t *ret_features, int *ret_dev_err);
 void uffd_close(int fd);
 
 /* Return: 0 or -errno. is_window: missing pages fault too, not only protected ones. */

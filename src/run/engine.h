@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who resolves faults, and when. The engine knows the machine's port and the manager, they do
- * not know it: engine_thread.c does it in threads of the runtime.
+ * not know it: engine_thread.c does it in threads of the runtime, engine_signal.c in the thread
+ * that faults.
  */
 #ifndef RUN_ENGINE_H
 #define RUN_ENGINE_H
 
+#include <signal.h>
+
 #include "base/lock.h"
 #include "machine/host.h"
+#include "run/share.h"
 
 #define RT_HANDLERS_MAX 2
 #define RT_PENDING_MAX	1024 /* faults that wait: one a thread of the program */
@@ -47,5 +51,14 @@ void rt_engine_serve_frozen(struct runtime *rt, rt_fault_fn serve);
 void rt_engine_wake(void *arg);
 uint32_t rt_engine_seq(struct runtime *rt);
 void rt_engine_sleep(struct runtime *rt, uint32_t seq);
+
+/* engine_signal.c */
+int rt_signal_start(struct runtime *rt, enum run_refusal *ret_why);
+void rt_signal_stop(struct runtime *rt);
+int rt_signal_forked(struct runtime *rt);
+bool rt_signal_serve(struct runtime *rt, const uint64_t *args, long *ret_answer);
+void rt_on_bus(int sig, siginfo_t *info, void *context);
+void rt_on_segv(int sig, siginfo_t *info, void *context);
+void rt_on_sys(int sig, siginfo_t *info, void *context);
 
 #endif

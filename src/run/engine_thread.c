@@ -28,6 +28,9 @@
  * What the kernel holds (a page pinned for a device) is asked again without any event to wait
  * for: a handler that has asked RETRY_BURST times in a row pauses for PAUSE_MS.
  *
+ * With the signal engine one of these threads is left, to take in swap I/O that has ended, and
+ * nothing is ever pending.
+ *
  * When more than RT_PENDING_MAX wait, the fault is dropped and its thread let go: it faults
  * again, which costs time and nothing else.
  */
@@ -285,8 +288,10 @@ static int watch(struct runtime *rt, int fd, uint32_t what)
 
 static int watch_all(struct runtime *rt)
 {
-	int err = watch(rt, machine_host_fd(rt->machine), EVENT_FAULT);
+	int err = 0;
 
+	if (!rt->is_by_signal)
+		err = watch(rt, machine_host_fd(rt->machine), EVENT_FAULT);
 	if (!err)
 		err = watch(rt, rt->engine.wake_fd, EVENT_WAKE);
 	for (uint32_t i = 0; i < rt->nr_swapdevs && !err; i++)
@@ -317,7 +322,8 @@ int rt_engine_start(struct runtime *rt)
 	if (engine->wake_fd < 0)
 		return engine->wake_fd;
 	err = watch_all(rt);
-	engine->nr_handlers = (unsigned int)min_u64(nr_cpus(), RT_HANDLERS_MAX);
+	engine->nr_handlers =
+		rt->is_by_signal ? 1 : (unsigned int)min_u64(nr_cpus(), RT_HANDLERS_MAX);
 	for (unsigned int i = 0; i < engine->nr_handlers && !err; i++)
 		err = rt_thread_start(&cfg);
 	return err;

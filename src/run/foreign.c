@@ -23,6 +23,7 @@
 #include "base/checked.h"
 #include "mm/system.h"
 #include "run/runtime.h"
+#include "run/thread.h"
 
 #define NOTED_PROT (MM_PROT_READ | MM_PROT_WRITE) /* the kernel knows the true one */
 
@@ -107,10 +108,17 @@ static bool next_touched(struct runtime *rt, vaddr_t *va, vaddr_t end)
 	return found;
 }
 
+/* With the signal engine this thread resolves its own faults, here and nowhere else. */
 static void copy_touched(struct runtime *rt, const struct mm_area *part, vaddr_t to)
 {
+	uint64_t faults = RT_FAULT_SIGNALS;
+
+	if (rt->is_by_signal)
+		sys_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&faults, 0, sizeof(faults));
 	for (vaddr_t va = part->start; next_touched(rt, &va, part->end); va += PAGE_SIZE)
 		memcpy((void *)(to + (va - part->start)), (const void *)va, PAGE_SIZE);
+	if (rt->is_by_signal)
+		sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&faults, 0, sizeof(faults));
 }
 
 /**

@@ -49,6 +49,7 @@
 #include "run/boot.h"
 #include "run/runtime.h"
 #include "run/service.h"
+#include "run/swap_defer.h"
 #include "run/thread.h"
 #include "swapdev/file.h"
 
@@ -123,7 +124,7 @@ static int attach_child(struct runtime *rt, const char *path, const char **ret_w
 	if (err)
 		return err;
 	*ret_what = "the child of a fork cannot set up memory (userfaultfd)";
-	err = machine_host_reattach(rt->machine);
+	err = machine_host_reattach(rt->machine, rt->signal_fd);
 	if (err)
 		return err;
 	*ret_what = "the child of a fork cannot open the swap area";
@@ -149,6 +150,7 @@ static void forget_parent(struct runtime *rt)
 	rt->kswapd_is_asleep = 0;
 	rt->is_frozen = false;
 	rt->has_said_bus = false;
+	rt_swap_defer_forked();
 }
 
 static void child_set_up(struct runtime *rt)
@@ -158,14 +160,27 @@ static void child_set_up(struct runtime *rt)
 	if (!rt->is_frozen)
 		rt_fatal("this process was born of a fork that took too long", -ETIMEDOUT);
 	forget_parent(rt);
+	if (rt->is_by_signal) {
+		int err = rt_signal_forked(rt);
+
+		if (err)
+			rt_fatal("the child of a fork cannot set up memory (userfaultfd)", err);
+	}
 	rt_boot(attach_child, NULL);
 	rt_bequest_close(&fk.bequest);
 }
 
-void rt_fork_child_on_demand(void)
+/**
+ * rt_fork_child_on_demand() - in the child of a fork, where it is not set up yet: do that.
+ *
+ * Return: true if it has been done now.
+ */
+bool rt_fork_child_on_demand(void)
 {
-	if (__atomic_load_n(&fk.is_under_way, __ATOMIC_ACQUIRE) && is_unborn())
-		child_set_up(&rt_runtime);
+	if (!__atomic_load_n(&fk.is_under_way, __ATOMIC_ACQUIRE) || !is_unborn())
+		return false;
+	child_set_up(&rt_runtime);
+	return true;
 }
 
 /* -- SIGSEGV while a fork is under way -- */
@@ -228,7 +243,7 @@ static void segv_give_back(void)
 static uint64_t block_signals(void)
 {
 	uint64_t faults = 1ull << (SIGBUS - 1) | 1ull << (SIGFPE - 1) | 1ull << (SIGILL - 1) |
-			  1ull << (SIGTRAP - 1);
+			  1ull << (SIGTRAP - 1) | 1ull << (SIGSYS - 1);
 	uint64_t segv = 1ull << (SIGSEGV - 1);
 	uint64_t old, mask = ~(faults | segv);
 

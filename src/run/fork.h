@@ -6,17 +6,18 @@
 #ifndef RUN_FORK_H
 #define RUN_FORK_H
 
-#include "ration/types.h"
+#include "machine/host.h"
 
 struct rt_bequest;
 struct runtime;
 
 int rt_fork_init(void);
-void rt_fork_child_on_demand(void);
+bool rt_fork_child_on_demand(void);
 bool rt_fork_take_bequest(struct rt_bequest *ret_bequest);
 
 long rt_fork_freeze(struct runtime *rt, const uint64_t *args);
 long rt_fork_thaw(struct runtime *rt, const uint64_t *args);
 uint64_t rt_frozen_work(struct runtime *rt);
+bool rt_frozen_serve(struct runtime *rt, const struct machine_host_fault *fault);
 
 #endif

@@ -160,7 +160,12 @@ static bool lend(struct runtime *rt, const struct machine_host_fault *fault)
 	return err == 0 || err == -EEXIST;
 }
 
-static bool serve_frozen(struct runtime *rt, const struct machine_host_fault *fault)
+/**
+ * rt_frozen_serve() - a fault while a fork is under way.
+ *
+ * Return: false if it has to wait.
+ */
+bool rt_frozen_serve(struct runtime *rt, const struct machine_host_fault *fault)
 {
 	bool is_forker = fault->tid == fz.tid;
 
@@ -247,7 +252,7 @@ uint64_t rt_frozen_work(struct runtime *rt)
 {
 	if (!rt->is_frozen)
 		return RT_FOREVER;
-	rt_engine_serve_frozen(rt, serve_frozen);
+	rt_engine_serve_frozen(rt, rt_frozen_serve);
 	if (fz.is_wanted) {
 		serve_wanted(rt);
 		return 0;

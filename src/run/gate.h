@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A gate before the manager. Threads of the runtime that run manager code are inside; closing
+ * A gate before the manager. Threads that run manager code are inside; closing
  * the gate waits until nobody is, and keeps them out until it opens. A thread never sleeps for
  * an event while it is inside, so closing takes as long as one call of the manager.
  *
@@ -8,6 +8,8 @@
  */
 #ifndef RUN_GATE_H
 #define RUN_GATE_H
+
+#include <stdbool.h>
 
 #include "run/futex.h"
 
@@ -34,6 +36,16 @@ static inline void rt_gate_enter(struct rt_gate *gate)
 		rt_gate_leave(gate);
 		rt_futex_await(&gate->is_closed, 0);
 	}
+}
+
+/* Return: false if it is closed. */
+static inline bool rt_gate_try_enter(struct rt_gate *gate)
+{
+	__atomic_add_fetch(&gate->nr_inside, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&gate->is_closed, __ATOMIC_SEQ_CST))
+		return true;
+	rt_gate_leave(gate);
+	return false;
 }
 
 static inline void rt_gate_close(struct rt_gate *gate)

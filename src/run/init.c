@@ -27,7 +27,9 @@
 #include "run/malloc_backend.h"
 #include "run/runtime.h"
 #include "run/service.h"
+#include "run/swap_defer.h"
 #include "run/thread.h"
+#include "run/trap.h"
 #include "swapdev/file.h"
 
 #define RUN_IS_OVER 1 /* no error: the launcher is gone */
@@ -89,6 +91,7 @@ int rt_boot(int (*start)(struct runtime *rt, const char *path, const char **ret_
 		.fn = boot_main,
 		.arg = &rt_runtime,
 		.flags = RT_THREAD_OWN_FILES,
+		.keep_fd = rt_runtime.signal_fd,
 	};
 	int err;
 
@@ -124,6 +127,7 @@ static void note_paths(struct runtime *rt)
 {
 	uint32_t paths = machine_host_moves(rt->machine) ? RUN_PATH_MOVE : RUN_PATH_COPY;
 
+	paths |= rt->is_by_signal ? RUN_PATH_FAULT_SIGNAL : RUN_PATH_FAULT_THREAD;
 	for (unsigned int i = 0; i < rt->nr_swapdevs; i++) {
 		bool uring = swapdev_file_engine(rt->swapdevs[i])[0] == 'i';
 
@@ -132,17 +136,34 @@ static void note_paths(struct runtime *rt)
 	__atomic_fetch_or(&rt->map.share->paths, paths, __ATOMIC_RELAXED);
 }
 
+static void note_refusal(struct runtime *rt, enum run_refusal why)
+{
+	__atomic_fetch_or(&rt->map.share->paths, RUN_PATH_REFUSED << why, __ATOMIC_RELAXED);
+}
+
+static bool filter_covers(const struct runtime *rt)
+{
+	return rt->window_start >= TRAP_WINDOW_START && rt->window_end <= TRAP_WINDOW_END;
+}
+
 static int make_machine(struct runtime *rt)
 {
 	struct machine_host_config cfg = {
 		.ram_bytes = rt->map.share->ram_bytes & PAGE_MASK,
 		.no_move = (rt->map.share->flags & RUN_NO_MOVE) != 0,
+		.signal_fd = rt->signal_fd,
 	};
 	int err = machine_host_create(&cfg, &rt->machine);
 
-	if (!err)
-		machine_host_window(rt->machine, &rt->window_start, &rt->window_end);
-	return err;
+	if (err)
+		return err;
+	machine_host_window(rt->machine, &rt->window_start, &rt->window_end);
+	if (!rt->is_by_signal || filter_covers(rt))
+		return 0;
+	note_refusal(rt, RUN_REFUSED_WINDOW);
+	machine_host_destroy(rt->machine);
+	rt_signal_stop(rt);
+	return make_machine(rt);
 }
 
 static int make_swapdev(struct runtime *rt, unsigned int i)
@@ -165,6 +186,8 @@ static int make_swapdev(struct runtime *rt, unsigned int i)
 	err = swapdev_file_create(&cfg, &rt->swapdevs[i]);
 	if (err)
 		sys_call2(SYS_close, cfg.fd, 0);
+	if (!err && rt->is_by_signal)
+		err = rt_swap_defer_create(rt->swapdevs[i], &rt->deferred[i]);
 	return err;
 }
 
@@ -199,7 +222,8 @@ static int make_manager(struct runtime *rt)
 	cfg.vmstat = rt->map.share->procs[rt->slot].vmstat;
 	err = mm_system_create(&cfg, &rt->sys);
 	for (unsigned int i = 0; i < rt->nr_swapdevs && !err; i++)
-		err = mm_swapon(rt->sys, rt->swapdevs[i], rt->map.share->areas[i].prio);
+		err = mm_swapon(rt->sys, rt->is_by_signal ? rt->deferred[i] : rt->swapdevs[i],
+				rt->map.share->areas[i].prio);
 	return err ? err : mm_create(rt->sys, &rt->mm);
 }
 
@@ -212,6 +236,8 @@ int rt_start_threads(struct runtime *rt)
 {
 	int err = rt_engine_start(rt);
 
+	if (!err && rt->is_by_signal)
+		err = rt_swap_defer_start();
 	return err ? err : rt_kswapd_start(rt);
 }
 
@@ -246,6 +272,22 @@ static int attach(struct runtime *rt, const char *path, const char **ret_what)
 	return rt_start_threads(rt);
 }
 
+/*
+ * What the signal engine needs must be there before the runtime's first thread, so the run is
+ * looked at from here. Without it the thread engine serves; if it cannot, it says why.
+ */
+static void choose_engine(struct runtime *rt, const char *path)
+{
+	enum run_refusal why;
+	struct run_map map;
+
+	if (run_share_attach(path, &map) != 0)
+		return;
+	if (map.share->fault_engine == RUN_FAULT_SIGNAL && rt_signal_start(rt, &why) != 0)
+		__atomic_fetch_or(&map.share->paths, RUN_PATH_REFUSED << why, __ATOMIC_RELAXED);
+	run_share_detach(&map);
+}
+
 static const char *find_run(char **envp)
 {
 	size_t len = strlen(RUN_SHARE_ENV);
@@ -269,6 +311,7 @@ __attribute__((constructor(101))) static void init(int argc, char **argv, char *
 	err = rt_threads_init();
 	if (err)
 		rt_fatal("this C library is not supported", err);
+	choose_engine(&rt_runtime, path);
 	if (rt_boot(attach, path) == RUN_IS_OVER)
 		return;
 	err = rt_fork_init();

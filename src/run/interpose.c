@@ -7,8 +7,9 @@
  * errno. The C library's own calls to itself (thread stacks, its loader's mappings) do not come
  * here, and the kernel never places a mapping in the window, which is taken.
  *
- * A program that makes raw system calls on managed memory goes behind the manager's back:
- * docs/run.md says what happens then.
+ * A program that makes raw system calls on managed memory goes behind the manager's back with
+ * the thread engine: docs/run.md says what happens then. With the signal engine they are caught
+ * and come to the same functions (trap_special.c).
  */
 #undef _FILE_OFFSET_BITS /* it renames mmap to mmap64, and both are defined here */
 
@@ -24,9 +25,11 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "run/interpose.h"
 #include "run/route.h"
 #include "run/runtime.h"
 #include "run/service.h"
+#include "run/trap.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -96,7 +99,7 @@ static long map_foreign(void *addr, size_t len, int prot, int flags, int fd, off
 	return ret;
 }
 
-static long do_mmap(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
+long rt_do_mmap(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
 {
 	struct rt_window window = {rt_runtime.window_start, rt_runtime.window_end};
 	enum rt_route route = RT_ROUTE_HOST;
@@ -117,27 +120,36 @@ static long do_mmap(void *addr, size_t len, int prot, int flags, int fd, off64_t
 
 EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
-	return (void *)answer(do_mmap(addr, len, prot, flags, fd, offset));
+	return (void *)answer(rt_do_mmap(addr, len, prot, flags, fd, offset));
 }
 
 EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
 {
-	return (void *)answer(do_mmap(addr, len, prot, flags, fd, offset));
+	return (void *)answer(rt_do_mmap(addr, len, prot, flags, fd, offset));
+}
+
+long rt_do_munmap(void *addr, size_t len)
+{
+	if (touches(addr, len))
+		return ask(RT_OP_UNMAP, (uint64_t)addr, len, 0, 0, 0);
+	return sys_call2(SYS_munmap, (long)addr, (long)len);
 }
 
 EXPORT int munmap(void *addr, size_t len)
 {
+	return (int)answer(rt_do_munmap(addr, len));
+}
+
+long rt_do_mprotect(void *addr, size_t len, int prot)
+{
 	if (touches(addr, len))
-		return (int)answer(ask(RT_OP_UNMAP, (uint64_t)addr, len, 0, 0, 0));
-	return (int)answer(sys_call2(SYS_munmap, (long)addr, (long)len));
+		return ask(RT_OP_PROTECT, (uint64_t)addr, len, (uint64_t)prot, 0, 0);
+	return sys_call3(SYS_mprotect, (long)addr, (long)len, prot);
 }
 
 EXPORT int mprotect(void *addr, size_t len, int prot)
 {
-	if (touches(addr, len))
-		return (int)answer(
-			ask(RT_OP_PROTECT, (uint64_t)addr, len, (uint64_t)prot, 0, 0));
-	return (int)answer(sys_call3(SYS_mprotect, (long)addr, (long)len, prot));
+	return (int)answer(rt_do_mprotect(addr, len, prot));
 }
 
 /* Managed memory has no protection keys; key -1 means plain mprotect(). */
@@ -150,7 +162,7 @@ EXPORT int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 	return (int)answer(sys_call4(SYS_pkey_mprotect, (long)addr, (long)len, prot, pkey));
 }
 
-static long do_mremap(void *addr, size_t old_len, size_t new_len, int flags, void *new_addr)
+long rt_do_mremap(void *addr, size_t old_len, size_t new_len, int flags, void *new_addr)
 {
 	bool goes_inside = (flags & MREMAP_FIXED) && touches(new_addr, new_len);
 
@@ -170,10 +182,10 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 	if (flags & MREMAP_FIXED)
 		new_addr = va_arg(args, void *);
 	va_end(args);
-	return (void *)answer(do_mremap(addr, old_len, new_len, flags, new_addr));
+	return (void *)answer(rt_do_mremap(addr, old_len, new_len, flags, new_addr));
 }
 
-static long do_madvise(void *addr, size_t len, int advice)
+long rt_do_madvise(void *addr, size_t len, int advice)
 {
 	if (touches(addr, len))
 		return ask(RT_OP_ADVISE, (uint64_t)addr, len, (uint64_t)advice, 0, 0);
@@ -182,7 +194,7 @@ static long do_madvise(void *addr, size_t len, int advice)
 
 EXPORT int madvise(void *addr, size_t len, int advice)
 {
-	return (int)answer(do_madvise(addr, len, advice));
+	return (int)answer(rt_do_madvise(addr, len, advice));
 }
 
 /* Returns the error; POSIX_MADV_DONTNEED must not throw anything away, so glibc ignores it. */
@@ -190,7 +202,7 @@ EXPORT int posix_madvise(void *addr, size_t len, int advice)
 {
 	if (advice == POSIX_MADV_DONTNEED)
 		return 0;
-	return (int)-do_madvise(addr, len, advice);
+	return (int)-rt_do_madvise(addr, len, advice);
 }
 
 EXPORT int brk(void *addr)
@@ -241,6 +253,14 @@ static long pipe_has_room(int fd, int timeout_ms)
 	return sys_call3(SYS_poll, (long)&poll, 1, timeout_ms);
 }
 
+static long write_part(int fd, const char *from, size_t len)
+{
+	const long args[TRAP_ARGS] = {fd, (long)from, (long)len};
+
+	return rt_is_by_signal() ? trap_do(SYS_write, args)
+				 : sys_call3(SYS_write, fd, (long)from, (long)len);
+}
+
 /*
  * The pipe would keep the kernel's pages themselves, which no call of the manager can see: once
  * evicted they get another content before the reader has come. So they are written, which a
@@ -257,8 +277,7 @@ static long write_pages(int fd, const struct iovec *iov, size_t nr, unsigned int
 
 			ret = pipe_has_room(fd, total || flags & SPLICE_F_NONBLOCK ? 0 : -1);
 			if (ret > 0)
-				ret = sys_call3(SYS_write, fd, (long)iov[i].iov_base + (long)at,
-						(long)len);
+				ret = write_part(fd, (char *)iov[i].iov_base + at, len);
 			if (ret <= 0)
 				return total ? total : (ret ? ret : -EAGAIN);
 			total += ret;
@@ -287,7 +306,7 @@ EXPORT ssize_t vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int
  * Managed memory cannot be locked: the budget is there to be shared out. ENOMEM is what
  * mlock(2) says where more is asked than may be locked, and programs are prepared for that.
  */
-static long do_mlock(const void *addr, size_t len, unsigned int flags)
+long rt_do_mlock(const void *addr, size_t len, unsigned int flags)
 {
 	if (len > 0 && touches(addr, len))
 		return -ENOMEM;
@@ -298,12 +317,12 @@ static long do_mlock(const void *addr, size_t len, unsigned int flags)
 
 EXPORT int mlock(const void *addr, size_t len)
 {
-	return (int)answer(do_mlock(addr, len, 0));
+	return (int)answer(rt_do_mlock(addr, len, 0));
 }
 
 EXPORT int mlock2(const void *addr, size_t len, unsigned int flags)
 {
-	return (int)answer(do_mlock(addr, len, flags));
+	return (int)answer(rt_do_mlock(addr, len, flags));
 }
 
 EXPORT int munlock(const void *addr, size_t len)

@@ -43,6 +43,7 @@ struct launch {
 	struct run_map map; /* ->share is NULL until it is made */
 	struct supervised child;
 	uint64_t start_ns;
+	const char *engine_reason;
 };
 
 static uint64_t now_ns(void)
@@ -126,22 +127,19 @@ static int find_library(struct launch *launch)
 	"run as root (CAP_SYS_PTRACE), or set sysctl vm.unprivileged_userfaultfd=1, or get " \
 	"access to /dev/userfaultfd"
 
-static int probe_machine(void)
+static int complain_of(const struct machine_host_probe *of)
 {
-	struct machine_host_probe probe;
-
-	machine_host_probe(&probe);
-	switch (probe.verdict) {
+	switch (of->verdict) {
 	case MACHINE_HOST_OK:
 		return EXIT_OK;
 	case MACHINE_HOST_NO_SYSCALL:
 		complain(
 			"this kernel has no userfaultfd, or a filter hides it (%s): Linux with "
 			"CONFIG_USERFAULTFD is needed; then " WAYS,
-			strerror(-probe.err));
+			strerror(-of->err));
 		break;
 	case MACHINE_HOST_NO_RIGHT:
-		complain("no right to userfaultfd here (%s): " WAYS, strerror(-probe.err));
+		complain("no right to userfaultfd here (%s): " WAYS, strerror(-of->err));
 		break;
 	case MACHINE_HOST_NO_WP:
 		complain(
@@ -149,10 +147,43 @@ static int probe_machine(void)
 			"needed");
 		break;
 	case MACHINE_HOST_NO_MEANS:
-		complain("userfaultfd: %s", strerror(-probe.err));
+		complain("userfaultfd: %s", strerror(-of->err));
 		break;
 	}
 	return EXIT_TROUBLE;
+}
+
+static void choose(struct launch *launch, enum run_fault_engine engine, const char *reason)
+{
+	launch->settings.fault_engine = engine;
+	launch->engine_reason = reason;
+}
+
+/*
+ * The thread engine needs the right to handle the kernel's own faults, the signal engine does
+ * not; either takes over where the other, not asked for by name, cannot serve.
+ */
+static int probe_machine(struct launch *launch)
+{
+	bool is_given = launch->settings.is_fault_given;
+	bool wants_signal = launch->settings.fault_engine == RUN_FAULT_SIGNAL;
+	struct machine_host_probe probe, by_signal;
+
+	machine_host_probe(&probe);
+	machine_host_probe_signals(&by_signal);
+	if (wants_signal && by_signal.verdict == MACHINE_HOST_OK) {
+		choose(launch, RUN_FAULT_SIGNAL, "--fault signal");
+		return EXIT_OK;
+	}
+	if (!is_given && probe.verdict == MACHINE_HOST_NO_RIGHT &&
+	    by_signal.verdict == MACHINE_HOST_OK) {
+		choose(launch, RUN_FAULT_SIGNAL, "no right to the thread engine");
+		return EXIT_OK;
+	}
+	choose(launch, RUN_FAULT_THREAD,
+	       wants_signal ? "no userfaultfd by signals"
+			    : (is_given ? "--fault thread" : "the default"));
+	return complain_of(&probe);
 }
 
 /* flock(2) would tell it, too, but as if the other user were another run. */
@@ -263,7 +294,7 @@ static int start_program(struct launch *launch)
 static void print_report(const struct launch *launch)
 {
 	struct report report = {.ram_bytes = launch->settings.ram_bytes,
-				.fault_engine = launch->settings.fault_engine,
+				.engine_reason = launch->engine_reason,
 				.usage = launch->child.usage,
 				.wall_ns = now_ns() - launch->start_ns,
 				.exit_status = launch->child.status};
@@ -317,7 +348,7 @@ static int look_around(struct launch *launch, const struct run_options *options)
 	if (!status)
 		status = find_library(launch);
 	if (!status)
-		status = probe_machine();
+		status = probe_machine(launch);
 	return status;
 }
 

@@ -84,13 +84,21 @@ static void refuse_segv(struct runtime *rt, const struct machine_host_fault *fau
 	machine_host_wake(rt->machine, fault->va);
 }
 
+/**
+ * rt_say_bus() - that a page is lost; once in the life of a process.
+ */
+void rt_say_bus(struct runtime *rt, vaddr_t va)
+{
+	if (!__atomic_exchange_n(&rt->has_said_bus, true, __ATOMIC_RELAXED))
+		rt_say(rt, "swap could not be read: SIGBUS to process %ld at %#lx", own_pid(),
+		       va);
+}
+
 static void refuse_bus(struct runtime *rt, const struct machine_host_fault *fault)
 {
 	unsigned int times = count_repeat(&rt->engine, fault);
 
-	if (!__atomic_exchange_n(&rt->has_said_bus, true, __ATOMIC_RELAXED))
-		rt_say(rt, "swap could not be read: SIGBUS to process %ld at %#lx", own_pid(),
-		       fault->va);
+	rt_say_bus(rt, fault->va);
 	if (machine_host_poison(rt->machine, fault->va) == 0)
 		return;
 	if (times > BUS_REPEATS)

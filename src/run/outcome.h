@@ -10,6 +10,7 @@
 
 struct runtime;
 
+void rt_say_bus(struct runtime *rt, vaddr_t va);
 void rt_fault_refused(struct runtime *rt, const struct machine_host_fault *fault,
 		      enum mm_fault_result result);
 

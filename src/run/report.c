@@ -85,7 +85,27 @@ static void put_paths(struct text *text, const struct report *report, const char
 
 static const char *engine_name(const struct report *report)
 {
-	return report->fault_engine == RUN_FAULT_THREAD ? "thread" : "unknown";
+	uint32_t paths = report->totals.paths;
+
+	if ((paths & RUN_PATH_FAULT_SIGNAL) && (paths & RUN_PATH_FAULT_THREAD))
+		return "signal, thread";
+	if (paths & RUN_PATH_FAULT_SIGNAL)
+		return "signal";
+	return paths & RUN_PATH_FAULT_THREAD ? "thread" : "nobody";
+}
+
+/* Why that engine. */
+static const char *engine_reason(const struct report *report)
+{
+	uint32_t paths = report->totals.paths;
+
+	if (paths & (RUN_PATH_REFUSED << RUN_REFUSED_USERFAULTFD))
+		return "no userfaultfd by signals";
+	if (paths & (RUN_PATH_REFUSED << RUN_REFUSED_FILTER))
+		return "no seccomp filter";
+	if (paths & (RUN_PATH_REFUSED << RUN_REFUSED_WINDOW))
+		return "addresses taken";
+	return report->engine_reason;
 }
 
 static void put_bytes(struct text *text, const char *name, uint64_t bytes)
@@ -120,6 +140,7 @@ static void render_table(const struct report *report, struct text *text)
 	put_seconds(text, "system CPU", seconds(&report->usage.ru_stime));
 	put_count(text, "processes managed", report->totals.nr_processes);
 	put(text, "  %-18s %14s\n", "faults resolved by", engine_name(report));
+	put(text, "  %-18s %14s\n", "because", engine_reason(report));
 	put(text, "  %-18s ", "paths taken");
 	put_paths(text, report, "");
 	put(text, "\n");
@@ -140,7 +161,8 @@ static void render_json(const struct report *report, struct text *text)
 	put(text, "\"user_s\": %.6f, ", seconds(&report->usage.ru_utime));
 	put(text, "\"system_s\": %.6f, ", seconds(&report->usage.ru_stime));
 	put(text, "\"processes\": %" PRIu32 ", ", report->totals.nr_processes);
-	put(text, "\"fault_engine\": \"%s\", \"paths\": [", engine_name(report));
+	put(text, "\"fault_engine\": \"%s\", \"fault_reason\": \"%s\", \"paths\": [",
+	    engine_name(report), engine_reason(report));
 	put_paths(text, report, "\"");
 	put(text, "], \"%s\": %d, \"vmstat\": {",
 	    WIFSIGNALED(status) ? "exit_signal" : "exit_status",

@@ -17,7 +17,7 @@ enum report_form {
 
 struct report {
 	uint64_t ram_bytes;
-	uint32_t fault_engine; /* enum run_fault_engine */
+	const char *engine_reason; /* why the engine that was to resolve faults was chosen */
 	struct run_totals totals;
 	struct rusage usage; /* of the program and of its children that it waited for */
 	uint64_t wall_ns;

@@ -7,8 +7,13 @@
  *	  mmap, munmap, brk ...   --slot-->  ration-service mm_map() ...       service.c
  *	                                     ration-kswapd  mm_step()          kswapd.c
  *
- * 1. Program threads never run manager code, so none of them can hold a lock of the manager
- *    when it forks, is cancelled, or jumps out of a signal handler.
+ * That is the thread engine. With the signal engine (engine_signal.c) the faults are resolved
+ *in a signal handler of the thread that touches memory, and what it calls the kernel for is
+ * carried out by trap_call.c.
+ *
+ * 1. Program threads run no manager code but in that handler, with all signals blocked, so none
+ *    of them can hold a lock of the manager when it forks, is cancelled, or jumps out of a
+ *    signal handler.
  * 2. The runtime's threads never touch managed memory, but for the service thread in one place
  *    (service_foreign.c), where it holds nothing.
  * 3. Whoever runs manager code is inside the gate, or has closed it.
@@ -40,7 +45,12 @@ struct runtime {
 	struct rt_gate gate;
 	struct rt_engine engine;
 	uint32_t service_tid;
-	bool has_said_bus;	   /* (a) one line a process is enough */
+	uint32_t pid;	   /* this process */
+	bool is_by_signal; /* (c) which engine */
+	bool was_caught;   /* (a) a system call, by the filter */
+	int signal_fd;	   /* (c) by signal: the machine's, in both file tables */
+	struct swapdev *deferred[RUN_AREAS_MAX]; /* by signal: each over one of swapdevs */
+	bool has_said_bus;			 /* (a) one line a process is enough */
 	bool is_frozen;		   /* a fork is under way; written by the service thread */
 	uint32_t kswapd_seq;	   /* (a) times it was woken */
 	uint32_t kswapd_is_asleep; /* (a) */
@@ -60,6 +70,11 @@ static inline bool rt_touches_window(const struct runtime *rt, vaddr_t start, ui
 	if (start >= rt->window_end)
 		return false;
 	return start >= rt->window_start || len > rt->window_start - start;
+}
+
+static inline bool rt_is_by_signal(void)
+{
+	return rt_is_managed() && rt_runtime.is_by_signal;
 }
 
 /* run/kswapd.c */

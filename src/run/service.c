@@ -24,11 +24,13 @@
 
 #include <errno.h>
 
+#include "base/checked.h"
 #include "run/fork.h"
 #include "run/runtime.h"
 #include "run/thread.h"
 
 #define SLOTS_MAX 64
+#define FAULTS_NS (RT_SECOND / 2000) /* until faults that were told RETRY are asked again */
 
 enum slot_state { SLOT_FREE, SLOT_CLAIMED, SLOT_POSTED, SLOT_DONE };
 
@@ -48,13 +50,20 @@ static uint32_t load(const uint32_t *word)
 	return __atomic_load_n(word, __ATOMIC_SEQ_CST);
 }
 
-static struct slot *slot_try_claim(void)
+/* While a fork is under way all but THAW may wait for it, so it needs a slot of its own. */
+static uint32_t first_slot(enum rt_op op)
+{
+	return op == RT_OP_FORK_THAW ? 0 : 1;
+}
+
+static struct slot *slot_try_claim(enum rt_op op)
 {
 	static uint32_t next;
-	uint32_t first = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+	uint32_t start = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+	uint32_t first = first_slot(op), nr = SLOTS_MAX - first;
 
-	for (uint32_t i = 0; i < SLOTS_MAX; i++) {
-		struct slot *slot = &slots[(first + i) % SLOTS_MAX];
+	for (uint32_t i = 0; i < nr; i++) {
+		struct slot *slot = &slots[first + (start + i) % nr];
 		uint32_t expected = SLOT_FREE;
 
 		if (__atomic_compare_exchange_n(&slot->state, &expected, SLOT_CLAIMED, false,
@@ -64,9 +73,9 @@ static struct slot *slot_try_claim(void)
 	return NULL;
 }
 
-static struct slot *slot_claim(void)
+static struct slot *slot_claim(enum rt_op op)
 {
-	struct slot *slot = slot_try_claim();
+	struct slot *slot = slot_try_claim(op);
 
 	if (slot)
 		return slot;
@@ -74,7 +83,7 @@ static struct slot *slot_claim(void)
 	for (;;) {
 		uint32_t seq = load(&freed_seq);
 
-		slot = slot_try_claim();
+		slot = slot_try_claim(op);
 		if (slot)
 			break;
 		rt_futex_wait(&freed_seq, seq, RT_FOREVER);
@@ -88,7 +97,7 @@ static void slot_free(struct slot *slot)
 	__atomic_store_n(&slot->state, SLOT_FREE, __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&freed_seq, 1, __ATOMIC_SEQ_CST);
 	if (load(&nr_waiting) > 0)
-		rt_futex_wake(&freed_seq, 1);
+		rt_futex_wake(&freed_seq, INT32_MAX); /* not each may take each slot */
 }
 
 static void slot_post(struct slot *slot)
@@ -114,7 +123,7 @@ long rt_service_call(const struct rt_request *request)
 
 	rt_fork_child_on_demand();
 	rt_signals_block(&signals);
-	slot = slot_claim();
+	slot = slot_claim(request->op);
 	slot->request = *request;
 	slot_post(slot);
 	rt_futex_await(&slot->state, SLOT_DONE);
@@ -135,16 +144,35 @@ void rt_service_reset(void)
 	is_asleep = 0;
 }
 
-/* While a fork is under way all else waits. */
-static struct slot *slot_next_posted(bool is_frozen)
+/* Return: true if it is done. While a fork is under way all else waits. */
+static bool slot_serve(struct runtime *rt, struct slot *slot, bool *ret_faults_wait)
 {
-	for (unsigned int i = 0; i < SLOTS_MAX; i++) {
-		if (load(&slots[i].state) != SLOT_POSTED)
-			continue;
-		if (!is_frozen || slots[i].request.op == RT_OP_FORK_THAW)
-			return &slots[i];
+	const struct rt_request *request = &slot->request;
+
+	if (request->op == RT_OP_FAULT) {
+		if (!rt_signal_serve(rt, request->args, &slot->answer)) {
+			*ret_faults_wait = true;
+			return false;
+		}
+	} else if (!rt->is_frozen || request->op == RT_OP_FORK_THAW) {
+		slot->answer = rt_service_do(rt, request);
+	} else {
+		return false;
 	}
-	return NULL;
+	rt_futex_set(&slot->state, SLOT_DONE);
+	return true;
+}
+
+/* Return: true if anything was done. */
+static bool serve_posted(struct runtime *rt, bool *ret_faults_wait)
+{
+	bool any = false;
+
+	*ret_faults_wait = false;
+	for (unsigned int i = 0; i < SLOTS_MAX; i++)
+		if (load(&slots[i].state) == SLOT_POSTED)
+			any |= slot_serve(rt, &slots[i], ret_faults_wait);
+	return any;
 }
 
 static void service_sleep(uint32_t seq, uint64_t timeout_ns)
@@ -161,13 +189,12 @@ void rt_service_run(struct runtime *rt)
 {
 	for (;;) {
 		uint32_t seq = load(&posted_seq);
-		struct slot *slot = slot_next_posted(rt->is_frozen);
+		uint64_t sleep_ns;
+		bool faults_wait;
 
-		if (slot) {
-			slot->answer = rt_service_do(rt, &slot->request);
-			rt_futex_set(&slot->state, SLOT_DONE);
+		if (serve_posted(rt, &faults_wait))
 			continue;
-		}
-		service_sleep(seq, rt_frozen_work(rt));
+		sleep_ns = rt_frozen_work(rt);
+		service_sleep(seq, faults_wait ? min_u64(sleep_ns, FAULTS_NS) : sleep_ns);
 	}
 }

@@ -21,6 +21,7 @@ enum rt_op {
 	RT_OP_SBRK,	   /* delta; answers where the break was */
 	RT_OP_FORK_FREEZE, /* tid, slot */
 	RT_OP_FORK_THAW,
+	RT_OP_FAULT, /* address, MM_ACCESS_*, thread: of the signal engine */
 	RT_NR_OPS,
 };
 

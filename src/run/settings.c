@@ -118,9 +118,14 @@ static int read_swappiness(const char *text, struct run_settings *settings)
 static int read_fault(const char *text, struct run_settings *settings)
 {
 	settings->fault_engine = RUN_FAULT_THREAD;
+	settings->is_fault_given = text != NULL;
 	if (!text || !strcmp(text, "thread"))
 		return EXIT_OK;
-	complain("--fault %s: no such engine; there is only --fault thread", text);
+	settings->fault_engine = RUN_FAULT_SIGNAL;
+	if (!strcmp(text, "signal"))
+		return EXIT_OK;
+	complain("--fault %s: no such engine; there are --fault thread and --fault signal",
+		 text);
 	return EXIT_USAGE;
 }
 

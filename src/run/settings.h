@@ -24,8 +24,9 @@ struct run_options {
 struct run_settings {
 	uint64_t ram_bytes;
 	uint32_t swappiness;
-	uint32_t flags; /* enum run_flags */
-	uint32_t fault_engine;
+	uint32_t flags;	       /* enum run_flags */
+	uint32_t fault_engine; /* enum run_fault_engine */
+	bool is_fault_given;   /* by --fault: no other will do */
 	enum report_form stats;
 	struct swap_spec swaps[RUN_AREAS_MAX]; /* each path malloc'ed */
 	unsigned int nr_swaps;

@@ -38,7 +38,7 @@
 
 #define RUN_SHARE_ENV	  "RATION_RUN"
 #define RUN_SHARE_MAGIC	  0x6e757220746172ull /* "rat run" */
-#define RUN_SHARE_VERSION 1
+#define RUN_SHARE_VERSION 2
 #define RUN_PROCS_MAX	  64 /* the swap areas' owner masks have 64 bits */
 #define RUN_AREAS_MAX	  SWAP_TYPES_MAX
 #define RUN_NAME_MAX	  232
@@ -60,10 +60,21 @@ enum run_paths {
 	RUN_PATH_COPY = 1 << 1,
 	RUN_PATH_URING = 1 << 2,  /* swap I/O by io_uring */
 	RUN_PATH_THREAD = 1 << 3, /* swap I/O by a thread */
+	RUN_PATH_FAULT_THREAD = 1 << 4,
+	RUN_PATH_FAULT_SIGNAL = 1 << 5,
+	RUN_PATH_REFUSED = 1 << 8, /* shifted by enum run_refusal */
 };
 
 enum run_fault_engine {
 	RUN_FAULT_THREAD, /* a handler thread resolves faults */
+	RUN_FAULT_SIGNAL, /* the faulting thread does, in a signal handler */
+};
+
+/* Why a process did not get the signal engine. */
+enum run_refusal {
+	RUN_REFUSED_USERFAULTFD, /* no userfaultfd that tells faults by signals */
+	RUN_REFUSED_FILTER,	 /* no seccomp filter, or no place for what goes with it */
+	RUN_REFUSED_WINDOW,	 /* the window is not where the filter wants it */
 };
 
 struct run_area {

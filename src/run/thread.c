@@ -17,7 +17,8 @@
  * variables (initial-exec, zero), errno, and libc's other variables as they were before main().
  * What libc keeps in the rest of its thread descriptor is zero. They call no libc function that
  *    needs more than that; memcpy() and its like are fine.
- * 4. Signals: all are blocked. A fault that the thread itself makes kills the process.
+ * 4. Signals: all are blocked, from its first instruction on. A fault that the thread itself
+ * makes kills the process.
  * 5. A stack of RT_STACK_BYTES above a guard page, outside of anything managed.
  *
  * After fork() none of them exists in the child; rt_threads_forget() gives back their stacks.
@@ -70,6 +71,7 @@ static struct {
 } model;
 
 static __thread unsigned int own_index;
+static __thread bool is_own; /* a thread of the runtime */
 
 static char *current_tcb(void)
 {
@@ -180,11 +182,22 @@ __asm__(".pushsection .text\n"
 	".size thread_clone, . - thread_clone\n"
 	".popsection\n");
 
+static void close_all_but(int keep_fd)
+{
+	if (keep_fd > 0)
+		sys_call3(SYS_close_range, 0, keep_fd - 1, 0);
+	sys_call3(SYS_close_range, keep_fd > 0 ? keep_fd + 1 : 0, ~0u, 0);
+}
+
 _Noreturn void thread_main(struct rt_thread *thread)
 {
+	uint64_t all = ~(uint64_t)0;
+
+	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof(all));
 	own_index = (unsigned int)(thread - threads);
+	is_own = true;
 	if (thread->cfg.flags & RT_THREAD_OWN_FILES) {
-		sys_call3(SYS_close_range, 0, ~0u, 0);
+		close_all_but(thread->cfg.keep_fd);
 		sys_call2(SYS_chdir, (long)"/", 0);
 	}
 	sys_call2(SYS_prctl, PR_SET_NAME, (long)thread->cfg.name);
@@ -273,14 +286,28 @@ unsigned int rt_thread_index(void)
 	return own_index;
 }
 
+/**
+ * rt_thread_is_own() - is this a thread of the runtime?
+ */
+bool rt_thread_is_own(void)
+{
+	return is_own;
+}
+
 void rt_signals_block(uint64_t *ret_old)
 {
-	uint64_t all = ~(uint64_t)0;
+	uint64_t others = ~RT_FAULT_SIGNALS;
 
-	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)ret_old, sizeof(all));
+	/* Where the stack is managed memory the kernel may find it out: the touch brings it. */
+	do
+		*(volatile uint64_t *)ret_old = 0;
+	while (sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&others, (long)ret_old,
+			 sizeof(others)) == -EFAULT);
 }
 
 void rt_signals_restore(uint64_t old)
 {
-	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof(old));
+	while (sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof(old)) ==
+	       -EFAULT)
+		*(volatile uint64_t *)&old = old;
 }

@@ -25,7 +25,9 @@ __attribute__((constructor)) static void stub_start(void)
 	proc->vmstat[MM_VMSTAT_pgfault] = 10;
 	proc->vmstat[MM_VMSTAT_pgmajfault] = 3;
 	proc->vmstat[MM_VMSTAT_nr_touched_peak] = 512;
-	__atomic_fetch_or(&map.share->paths, RUN_PATH_MOVE | RUN_PATH_THREAD, __ATOMIC_RELAXED);
+	__atomic_fetch_or(&map.share->paths,
+			  RUN_PATH_MOVE | RUN_PATH_THREAD | RUN_PATH_FAULT_THREAD,
+			  __ATOMIC_RELAXED);
 	if (words)
 		run_share_say(map.share, words);
 }

@@ -9,8 +9,9 @@ static struct report report_make(void)
 {
 	struct report report = {
 		.ram_bytes = (uint64_t)256 << 20,
-		.fault_engine = RUN_FAULT_THREAD,
-		.totals = {.nr_processes = 2, .paths = RUN_PATH_MOVE | RUN_PATH_URING},
+		.engine_reason = "the default",
+		.totals = {.nr_processes = 2,
+			   .paths = RUN_PATH_MOVE | RUN_PATH_URING | RUN_PATH_FAULT_THREAD},
 		.usage = {.ru_maxrss = 270000,
 			  .ru_utime = {.tv_sec = 12, .tv_usec = 340000},
 			  .ru_stime = {.tv_sec = 3, .tv_usec = 5000}},
@@ -47,6 +48,7 @@ static void the_table_is_for_people(void **state)
 				  "  system CPU                 3.00 s\n"
 				  "  processes managed               2\n"
 				  "  faults resolved by         thread\n"
+				  "  because               the default\n"
 				  "  paths taken        move, io_uring\n");
 }
 
@@ -58,6 +60,7 @@ static void json_is_one_line(void **state)
 		"\"major_faults\": 1234, \"pages_out\": 300000, \"pages_in\": 200000, "
 		"\"wall_ns\": 17005000000, \"user_s\": 12.340000, \"system_s\": 3.005000, "
 		"\"processes\": 2, \"fault_engine\": \"thread\", "
+		"\"fault_reason\": \"the default\", "
 		"\"paths\": [\"move\", \"io_uring\"], \"exit_status\": 3, "
 		"\"vmstat\": {\"nr_free_pages\": 0, ";
 	struct report report = report_make();
@@ -72,6 +75,35 @@ static void json_is_one_line(void **state)
 	report.exit_status = 9;
 	report_render(&report, REPORT_JSON, text);
 	assert_non_null(strstr(text, "\"exit_signal\": 9, "));
+}
+
+static void the_engine_and_why(void **state)
+{
+	static const struct {
+		uint32_t paths;
+		const char *says;
+	} table[] = {
+		{RUN_PATH_FAULT_SIGNAL,
+		 "by         signal\n  because               the default\n"},
+		{RUN_PATH_FAULT_SIGNAL | RUN_PATH_FAULT_THREAD,
+		 "by signal, thread\n  because               the default\n"},
+		{RUN_PATH_FAULT_THREAD | RUN_PATH_REFUSED << RUN_REFUSED_USERFAULTFD,
+		 "by         thread\n  because            no userfaultfd by signals\n"},
+		{RUN_PATH_FAULT_THREAD | RUN_PATH_REFUSED << RUN_REFUSED_FILTER,
+		 "by         thread\n  because            no seccomp filter\n"},
+		{RUN_PATH_FAULT_THREAD | RUN_PATH_REFUSED << RUN_REFUSED_WINDOW,
+		 "by         thread\n  because            addresses taken\n"},
+	};
+	char text[REPORT_TEXT_MAX];
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		struct report report = report_make();
+
+		report.totals.paths = table[i].paths;
+		report_render(&report, REPORT_TABLE, text);
+		assert_non_null(strstr(text, table[i].says));
+	}
 }
 
 static void the_largest_numbers_fit(void **state)
@@ -92,6 +124,7 @@ static void the_largest_numbers_fit(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_table_is_for_people),
 	cmocka_unit_test(json_is_one_line),
+	cmocka_unit_test(the_engine_and_why),
 	cmocka_unit_test(the_largest_numbers_fit),
 };
 TEST_MAIN(tests)

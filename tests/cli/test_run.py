@@ -184,7 +184,8 @@ def bad_commands_and_options_are_named():
             (["run", "--ram", "64M", "--stats=xml", "true"],
              "--stats=xml: no such form; there are --stats and --stats=json"),
             (["run", "--ram", "64M", "--fault", "magic", "true"],
-             "--fault magic: no such engine; there is only --fault thread")):
+             "--fault magic: no such engine; there are --fault thread and --fault "
+             "signal")):
         refused(run(*arguments), 2, line)
     refused(run_program("true", env={"RATION_TEST": "no-move,no-fun"}), 2,
             "RATION_TEST=no-fun: knows no-move, no-uring and no-direct")
@@ -288,7 +289,7 @@ def programs_that_would_run_unmanaged_are_refused(tmp):
 
 
 @test
-def the_right_to_userfaultfd_is_asked_for():
+def the_thread_engine_asks_for_the_right_to_userfaultfd():
     if os.geteuid() != 0:
         raise Skipped("needs root to give up its rights")
     unprivileged = pathlib.Path("/proc/sys/vm/unprivileged_userfaultfd")
@@ -301,9 +302,9 @@ def the_right_to_userfaultfd_is_asked_for():
         os.chmod(folder, 0o755)
         ration, preload = shutil.copy(RATION, folder), shutil.copy(PRELOAD, folder)
         env = environment(RATION_PRELOAD=preload)
-        result = subprocess.run([ration, "run", "--ram", "64M", "true"], user=65534, group=65534,
-                                extra_groups=[], env=env, capture_output=True, text=True,
-                                check=False)
+        result = subprocess.run([ration, "run", "--ram", "64M", "--fault", "thread", "true"],
+                                user=65534, group=65534, extra_groups=[], env=env,
+                                capture_output=True, text=True, check=False)
     assert result.returncode == 125 and result.stderr.count("\n") == 1, result
     for way in ("userfaultfd", "root", "CAP_SYS_PTRACE", "sysctl vm.unprivileged_userfaultfd=1",
                 "/dev/userfaultfd"):
@@ -693,7 +694,7 @@ def the_table_comes_on_standard_error():
     assert names == ["RAM given", "data touched", "peak RSS", "minor faults", "major faults",
                      "pages swapped out", "pages swapped in", "wall time", "user CPU",
                      "system CPU", "processes managed", "faults resolved by",
-                     "paths taken"], result.stderr
+                     "because", "paths taken"], result.stderr
 
 
 @test

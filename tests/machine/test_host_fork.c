@@ -179,7 +179,7 @@ static void child_life(const struct host_test *t)
 	static const uint64_t foreign[] = {9, 11, 1000, FOREIGN_LAST};
 
 	CHILD_CHECK(!kernel_can_read(host_ptr(t, 0)));
-	CHILD_CHECK(machine_host_reattach(t->m) == 0);
+	CHILD_CHECK(machine_host_reattach(t->m, 0) == 0);
 	for (size_t i = 0; i < sizeof(foreign) / sizeof(*foreign); i++)
 		CHILD_CHECK(*host_ptr(t, foreign[i]) == (char)('a' + i));
 	/* Not a hole is left: every page is window or foreign. */
@@ -237,12 +237,12 @@ static void a_grandchild_too(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		CHILD_CHECK(machine_host_reattach(t->m) == 0);
+		CHILD_CHECK(machine_host_reattach(t->m, 0) == 0);
 		host_region(t, 0, 9, MACHINE_REGION_MAP, PROT_RW);
 		pid = fork();
 		if (pid == 0) {
 			CHILD_CHECK(!kernel_can_read(host_ptr(t, 0)));
-			CHILD_CHECK(machine_host_reattach(t->m) == 0);
+			CHILD_CHECK(machine_host_reattach(t->m, 0) == 0);
 			host_region(t, 0, 9, MACHINE_REGION_MAP, PROT_RW);
 			CHILD_CHECK(host_change(t, RUN(0, 0, 9, 0, PTE_RW), NULL) == 0);
 			CHILD_CHECK(page_is(host_ptr(t, 8), 8));

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Programs under `ration run` say what they say without it, byte for byte.
 
-    test_runtime.py RATION PRELOAD PROGRAMS...
+    test_runtime.py ENGINE RATION PRELOAD PROGRAMS...
 
-RATION is the command, PRELOAD the runtime, PROGRAMS the test programs of tests/run/programs.
+ENGINE is what --fault takes, RATION the command, PRELOAD the runtime, PROGRAMS the test programs
+of tests/run/programs.
 """
 
 import json
@@ -20,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import cases  # noqa: E402
 
+ENGINE = sys.argv.pop(1)
 RATION, PRELOAD, *PROGRAMS = [os.path.abspath(path) for path in sys.argv[1:]]
 PROGRAM = {os.path.basename(path).removeprefix("run_"): path for path in PROGRAMS}
 PATIENCE = 120.0  # seconds that anything may take on a busy machine
@@ -52,8 +54,8 @@ class Runtime(unittest.TestCase):
 
     def run_managed(self, *program, ram="64M", swap="256M", switches="", options=(), **more):
         area = ["--swap", f"{self.tmp}/swap:{swap}"] if swap else []
-        return subprocess.run([RATION, "run", "--ram", ram, *area, *options, "--", *program],
-                              env=environment(switches), capture_output=True, timeout=PATIENCE,
+        return subprocess.run([RATION, "run", "--ram", ram, *area, "--fault", ENGINE, *options,
+                               "--", *program], env=environment(switches), capture_output=True, timeout=PATIENCE,
                               check=False, stdin=subprocess.DEVNULL, **more)
 
     def check_same(self, *program, **options):

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signals of a program whose page faults are signals, too.
+ *
+ * 1. SIGBUS, SIGSEGV and SIGSYS are the runtime's in the kernel (engine_signal.c). What the
+ *    program wants with them is kept here, and done for those that are not the runtime's.
+ * 2. They are never blocked in the kernel: a fault whose signal is blocked kills. The program
+ *    sees a mask in which they are as it has set them.
+ * 3. Each handler of the program is called by one of ours, which the kernel calls on a stack
+ *    outside of managed memory (altstack.c): to put its frame on the program's stack the kernel
+ *    would need that to be resident. From there the frame is copied to where the program wants
+ *    it, its own stack or the alternate one that it has asked for, and the program's handler is
+ *    called on it as the kernel would have called it: the frame is the kernel's own, and
+ *    sigreturn(2) reads it where it is then. The copy faults as any access does.
+ * 4. A signal that comes while something runs on one of our stacks (a system call that is
+ *    carried out for the program) is handled there, below it, and its frame is not copied:
+ *    leaving the stack would give its upper end, which is in use, to the next signal.
+ *
+ * A write to the table is made with signals blocked, under a count that is odd meanwhile;
+ * readers read again if it was odd or has changed.
+ */
+#include "run/action.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+#include "base/syscall.h"
+#include "run/altstack.h"
+#include "run/engine.h"
+#include "run/runtime.h"
+#include "run/thread.h"
+#include "run/trap.h"
+
+#define SA_RESTORER_FLAG 0x04000000u
+#define RED_ZONE	 128
+#define FRAME_ALIGN	 64
+#define BIT(sig)	 (1ull << ((sig)-1))
+
+extern const char rt_restorer[] __attribute__((visibility("hidden")));
+_Noreturn void rt_jump(void *handler, int sig, void *info, void *context, void *frame)
+	__attribute__((visibility("hidden")));
+
+/* The bytes of the first are what debuggers and unwinders know a signal's frame by. */
+__asm__(".pushsection .text\n"
+	".globl rt_restorer, rt_jump\n"
+	".hidden rt_restorer, rt_jump\n"
+	"	nop\n"
+	".type rt_restorer, @function\n"
+	"rt_restorer:\n"
+	"	mov $15, %rax\n"
+	"	syscall\n"
+	".size rt_restorer, . - rt_restorer\n"
+	".type rt_jump, @function\n"
+	"rt_jump:\n"
+	"	mov %r8, %rsp\n"
+	"	mov %rdi, %r11\n"
+	"	mov %esi, %edi\n"
+	"	mov %rdx, %rsi\n"
+	"	mov %rcx, %rdx\n"
+	"	xor %eax, %eax\n"
+	"	jmp *%r11\n"
+	".size rt_jump, . - rt_jump\n"
+	".popsection\n");
+
+static struct rt_action table[_NSIG];
+static uint32_t table_seq; /* atomic; odd: being written */
+
+static __thread stack_t own_stack;   /* the alternate stack that the program has asked for */
+static __thread uint64_t own_hidden; /* of RT_FAULT_SIGNALS, those that it has blocked */
+
+static struct rt_action table_get(int sig)
+{
+	struct rt_action action;
+	uint32_t seq;
+
+	do {
+		seq = __atomic_load_n(&table_seq, __ATOMIC_ACQUIRE);
+		action = table[sig];
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while ((seq & 1) || seq != __atomic_load_n(&table_seq, __ATOMIC_RELAXED));
+	return action;
+}
+
+static void table_lock(void)
+{
+	uint32_t seq;
+
+	do
+		seq = __atomic_load_n(&table_seq, __ATOMIC_RELAXED) & ~1u;
+	while (!__atomic_compare_exchange_n(&table_seq, &seq, seq + 1, true, __ATOMIC_ACQUIRE,
+					    __ATOMIC_RELAXED));
+}
+
+static void table_unlock(void)
+{
+	__atomic_add_fetch(&table_seq, 1, __ATOMIC_RELEASE);
+}
+
+static bool is_handler(const void *handler)
+{
+	return handler != (void *)SIG_DFL && handler != (void *)SIG_IGN;
+}
+
+static bool is_ours(int sig)
+{
+	return (RT_FAULT_SIGNALS & BIT(sig)) != 0;
+}
+
+static long kernel_sigaction(int sig, const struct rt_action *new_action,
+			     struct rt_action *ret_old)
+{
+	return sys_call4(SYS_rt_sigaction, sig, (long)new_action, (long)ret_old,
+			 sizeof(uint64_t));
+}
+
+/* -- Calling the program's handler -- */
+
+static bool is_on(const stack_t *stack, vaddr_t sp)
+{
+	return stack->ss_sp && sp - (vaddr_t)stack->ss_sp - 1 < stack->ss_size;
+}
+
+/* Where the program wants the frame to end. */
+static vaddr_t frame_target(const struct rt_action *action, vaddr_t sp)
+{
+	if ((action->flags & SA_ONSTACK) && own_stack.ss_sp && !is_on(&own_stack, sp))
+		return (vaddr_t)own_stack.ss_sp + own_stack.ss_size;
+	return sp - RED_ZONE;
+}
+
+_Noreturn static void die_of(int sig)
+{
+	struct rt_action action = {.handler = (void *)SIG_DFL};
+	uint64_t mask = BIT(sig);
+
+	kernel_sigaction(sig, &action, NULL);
+	sys_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, 0, sizeof(mask));
+	for (;;)
+		sys_call3(SYS_tgkill, sys_call2(SYS_getpid, 0, 0), sys_call2(SYS_gettid, 0, 0),
+			  sig);
+}
+
+/* The kernel's frame: the return address, the context, what it says of the signal, registers.
+ */
+_Noreturn static void call_elsewhere(const struct rt_action *action, int sig, siginfo_t *info,
+				     ucontext_t *context)
+{
+	vaddr_t from = (vaddr_t)context - sizeof(void *);
+	size_t len = rt_altstack_top(from) - from;
+	vaddr_t target = frame_target(action, (vaddr_t)context->uc_mcontext.gregs[REG_RSP]);
+	vaddr_t to = ((target - len) & ~(vaddr_t)(FRAME_ALIGN - 1)) - FRAME_ALIGN +
+		     (from & (FRAME_ALIGN - 1));
+	ucontext_t *moved = (ucontext_t *)((vaddr_t)context + (to - from));
+
+	if (trap_copy((void *)to, (void *)from, len) != 0)
+		die_of(SIGSEGV); /* no room for it: as the kernel */
+	if (moved->uc_mcontext.fpregs)
+		moved->uc_mcontext.fpregs =
+			(void *)((vaddr_t)moved->uc_mcontext.fpregs + (to - from));
+	rt_jump(action->handler, sig, (char *)info + (to - from), moved, (void *)to);
+}
+
+static void call_handler(const struct rt_action *action, int sig, siginfo_t *info,
+			 ucontext_t *context)
+{
+	void (*handler)(int, siginfo_t *, void *);
+	bool is_on_ours = rt_altstack_contains((vaddr_t)context);
+	bool was_on_ours = rt_altstack_contains((vaddr_t)context->uc_mcontext.gregs[REG_RSP]);
+
+	if (is_on_ours && !was_on_ours)
+		call_elsewhere(action, sig, info, context);
+	memcpy(&handler, &action->handler, sizeof(handler));
+	handler(sig, info, context);
+}
+
+static void forget_action(int sig)
+{
+	uint64_t signals;
+
+	rt_signals_block(&signals);
+	table_lock();
+	table[sig].handler = (void *)SIG_DFL;
+	table_unlock();
+	rt_signals_restore(signals);
+}
+
+/* What the kernel calls for signals that the program handles. */
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+	struct rt_action action = table_get(sig);
+	uint64_t faults = RT_FAULT_SIGNALS;
+
+	/* sigsuspend(), ppoll() and their like may have blocked them. */
+	sys_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&faults, 0, sizeof(faults));
+	rt_altstack_arm(context);
+	if (!is_handler(action.handler))
+		return; /* it has been taken away just now */
+	if (action.flags & (uint64_t)SA_RESETHAND)
+		forget_action(sig);
+	call_handler(&action, sig, info, context);
+}
+
+/**
+ * rt_action_deliver() - SIGBUS, SIGSEGV or SIGSYS is the program's.
+ * @context: of the signal.
+ *
+ * As the kernel: a fault that is ignored or has no handler ends the process.
+ *
+ * Context: the handler of the signal, with all signals blocked; may not return.
+ */
+void rt_action_deliver(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+	struct rt_action action = table_get(sig);
+	bool is_fault = info->si_code > 0;
+	uint64_t mask;
+
+	if (action.handler == (void *)SIG_IGN && !is_fault)
+		return;
+	if (!is_handler(action.handler) || (is_fault && (own_hidden & BIT(sig))))
+		die_of(sig);
+	if (action.flags & (uint64_t)SA_RESETHAND)
+		forget_action(sig);
+	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+	mask = (mask | action.mask) & ~RT_FAULT_SIGNALS;
+	rt_signals_restore(mask);
+	call_handler(&action, sig, info, uc);
+}
+
+/* -- What the program asks for -- */
+
+static struct rt_action kernel_action(int sig, const struct rt_action *action)
+{
+	struct rt_action kernel = *action;
+
+	if (!is_handler(action->handler))
+		return kernel;
+	kernel.handler = (void *)on_signal;
+	kernel.flags |= SA_ONSTACK | SA_SIGINFO | SA_RESTORER_FLAG;
+	kernel.restorer = (void *)(uintptr_t)rt_restorer;
+	kernel.mask &= ~RT_FAULT_SIGNALS;
+	(void)sig;
+	return kernel;
+}
+
+/* Table and kernel change together: a handler is found in the one before the other calls it. */
+static long change_action(int sig, const struct rt_action *action)
+{
+	struct rt_action kernel = kernel_action(sig, action), before = table_get(sig);
+	uint64_t signals;
+	long err = 0;
+
+	rt_signals_block(&signals);
+	table_lock();
+	table[sig] = *action;
+	table_unlock();
+	if (!is_ours(sig))
+		err = kernel_sigaction(sig, &kernel, NULL);
+	if (err) {
+		table_lock();
+		table[sig] = before;
+		table_unlock();
+	}
+	rt_signals_restore(signals);
+	return err;
+}
+
+/**
+ * rt_do_sigaction() - rt_sigaction(2).
+ */
+long rt_do_sigaction(int sig, const struct rt_action *new_action, struct rt_action *ret_old)
+{
+	struct rt_action old;
+	long err = 0;
+
+	if (sig <= 0 || sig >= _NSIG || (new_action && (sig == SIGKILL || sig == SIGSTOP)))
+		return -EINVAL;
+	old = table_get(sig);
+	if (new_action)
+		err = change_action(sig, new_action);
+	if (!err && ret_old)
+		*ret_old = old;
+	return err;
+}
+
+static void hide(int how, uint64_t set)
+{
+	set &= RT_FAULT_SIGNALS;
+	if (how == SIG_BLOCK)
+		own_hidden |= set;
+	else if (how == SIG_UNBLOCK)
+		own_hidden &= ~set;
+	else
+		own_hidden = set;
+}
+
+/**
+ * rt_do_sigprocmask() - rt_sigprocmask(2).
+ */
+long rt_do_sigprocmask(int how, const uint64_t *set, uint64_t *ret_old)
+{
+	uint64_t mask = set ? *set & ~RT_FAULT_SIGNALS : 0;
+	uint64_t hidden = own_hidden, old = 0;
+	long err;
+
+	do
+		err = sys_call4(SYS_rt_sigprocmask, how, set ? (long)&mask : 0, (long)&old,
+				sizeof(mask));
+	while (err == -EFAULT); /* only where this stack is managed, and was out just now */
+	if (err)
+		return err;
+	if (set)
+		hide(how, *set);
+	if (ret_old)
+		*ret_old = old | hidden;
+	return 0;
+}
+
+/**
+ * rt_do_sigaltstack() - sigaltstack(2).
+ */
+long rt_do_sigaltstack(const stack_t *stack, stack_t *ret_old)
+{
+	bool is_in_use = is_on(&own_stack, (vaddr_t)__builtin_frame_address(0));
+	stack_t old = own_stack;
+
+	if (!old.ss_sp)
+		old.ss_flags = SS_DISABLE;
+	else if (is_in_use)
+		old.ss_flags |= SS_ONSTACK;
+	if (stack && is_in_use)
+		return -EPERM;
+	if (stack && (stack->ss_flags & ~(SS_DISABLE | SS_ONSTACK)) != 0)
+		return -EINVAL;
+	if (stack && !(stack->ss_flags & SS_DISABLE) && stack->ss_size < 2048)
+		return -ENOMEM;
+	if (stack) {
+		rt_altstack_install();
+		own_stack = stack->ss_flags & SS_DISABLE ? (stack_t){.ss_sp = NULL} : *stack;
+		own_stack.ss_flags = 0;
+	}
+	if (ret_old)
+		*ret_old = old;
+	return 0;
+}
+
+static int take_signal(int sig, void (*handler)(int, siginfo_t *, void *), uint64_t flags,
+		       uint64_t mask)
+{
+	struct rt_action action = {
+		.handler = (void *)handler,
+		.flags = flags | SA_SIGINFO | SA_ONSTACK | SA_RESTORER_FLAG,
+		.restorer = (void *)(uintptr_t)rt_restorer,
+		.mask = mask,
+	};
+
+	return (int)kernel_sigaction(sig, &action, NULL);
+}
+
+/**
+ * rt_actions_init() - take over the signals of faults, and learn what is ignored.
+ *
+ * Return: 0 or -errno. Context: before there is another thread.
+ */
+int rt_actions_init(void)
+{
+	uint64_t faults = RT_FAULT_SIGNALS, all = ~faults;
+	int err;
+
+	for (int sig = 1; sig < _NSIG; sig++)
+		kernel_sigaction(sig, NULL, &table[sig]);
+	/* What touches managed memory with all else blocked is itself ready to fault. */
+	err = take_signal(SIGBUS, rt_on_bus, 0, ~0ull);
+	if (!err)
+		err = take_signal(SIGSEGV, rt_on_segv, 0, all);
+	if (!err)
+		err = take_signal(SIGSYS, rt_on_sys, SA_NODEFER, 0);
+	sys_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&faults, 0, sizeof(faults));
+	return err;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The C library's functions that execute programs, where the signal engine resolves faults.
+ *
+ * execve() is carried out by trap_special.c, which brings all strings in. In the children that
+ * the C library makes for itself (posix_spawn() and what is built on it) all signals are
+ * blocked, and the strings are read by the kernel: what the child will need is brought in
+ * before, and a call that the kernel refused with EFAULT is made again.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "run/runtime.h"
+#include "run/trap.h"
+
+#define EXPORT	  __attribute__((visibility("default")))
+#define TRIES_MAX 100
+
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+{
+	const long args[TRAP_ARGS] = {(long)path, (long)argv, (long)envp};
+	long ret;
+
+	if (!rt_is_by_signal())
+		return NEXT(execve)(path, argv, envp);
+	trap_do_special(SYS_execve, args, &ret);
+	errno = (int)-ret;
+	return -1;
+}
+
+EXPORT int execv(const char *path, char *const argv[])
+{
+	return execve(path, argv, environ);
+}
+
+/* The C library looks along PATH by itself, with calls of its own to execve(). */
+EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	int ret = -1;
+
+	if (!rt_is_by_signal())
+		return NEXT(execvpe)(file, argv, envp);
+	for (unsigned int i = 0; i < TRIES_MAX && (i == 0 || errno == EFAULT); i++) {
+		trap_touch_strings(file, argv, envp);
+		ret = NEXT(execvpe)(file, argv, envp);
+	}
+	return ret;
+}
+
+EXPORT int execvp(const char *file, char *const argv[])
+{
+	return execvpe(file, argv, environ);
+}
+
+#define SPAWN(name)                                                                            \
+	EXPORT int name(pid_t *ret_pid, const char *path,                                      \
+			const posix_spawn_file_actions_t *actions,                             \
+			const posix_spawnattr_t *attr, char *const argv[], char *const envp[]) \
+	{                                                                                      \
+		int err = EFAULT;                                                              \
+                                                                                               \
+		if (!rt_is_by_signal())                                                        \
+			return NEXT(name)(ret_pid, path, actions, attr, argv, envp);           \
+		for (unsigned int i = 0; i < TRIES_MAX && err == EFAULT; i++) {                \
+			trap_touch_strings(path, argv, envp);                                  \
+			err = NEXT(name)(ret_pid, path, actions, attr, argv, envp);            \
+		}                                                                              \
+		return err;                                                                    \
+	}
+
+SPAWN(posix_spawn)
+SPAWN(posix_spawnp)
+
+EXPORT int system(const char *command)
+{
+	char *const argv[] = {(char *)(uintptr_t)command, NULL};
+
+	if (rt_is_by_signal() && command)
+		trap_touch_strings("", argv, environ);
+	return NEXT(system)(command);
+}
+
+EXPORT FILE *popen(const char *command, const char *mode)
+{
+	char *const argv[] = {(char *)(uintptr_t)command, NULL};
+
+	if (rt_is_by_signal())
+		trap_touch_strings("", argv, environ);
+	return NEXT(popen)(command, mode);
+}

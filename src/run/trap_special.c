@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls that trap_call.c cannot know by their arguments alone: those on memory itself
+ * are the manager's, those on signals action.c's; others have addresses inside of structures.
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/select.h>
+#include <sys/syscall.h>
+
+#include "base/checked.h"
+#include "base/syscall.h"
+#include "run/action.h"
+#include "run/interpose.h"
+#include "run/trap.h"
+
+#define EXEC_TRIES_MAX 1000
+#define STRINGS_MAX    (1 << 20) /* more than the kernel takes */
+
+/* -- Memory: as if the C library had been called -- */
+
+static bool do_memory(long nr, const long *a, long *ret_ret)
+{
+	void *addr = (void *)a[0];
+	size_t len = (size_t)a[1];
+
+	switch (nr) {
+	case SYS_mmap:
+		*ret_ret = rt_do_mmap(addr, len, (int)a[2], (int)a[3], (int)a[4], a[5]);
+		return true;
+	case SYS_munmap:
+		*ret_ret = rt_do_munmap(addr, len);
+		return true;
+	case SYS_mprotect:
+		*ret_ret = rt_do_mprotect(addr, len, (int)a[2]);
+		return true;
+	case SYS_mremap:
+		*ret_ret = rt_do_mremap(addr, len, (size_t)a[2], (int)a[3], (void *)a[4]);
+		return true;
+	case SYS_madvise:
+		*ret_ret = rt_do_madvise(addr, len, (int)a[2]);
+		return true;
+	case SYS_mlock:
+		*ret_ret = rt_do_mlock(addr, len, 0);
+		return true;
+	case SYS_mlock2:
+		*ret_ret = rt_do_mlock(addr, len, (unsigned int)a[2]);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* -- Signals -- */
+
+static bool fetch(void *to, long from, size_t len)
+{
+	return from == 0 || trap_copy(to, (void *)from, len) == 0;
+}
+
+static bool store(long to, const void *from, size_t len)
+{
+	return to == 0 || trap_copy((void *)to, from, len) == 0;
+}
+
+static long do_sigaction(const long *a)
+{
+	struct rt_action new_action, old;
+	long ret;
+
+	if (!fetch(&new_action, a[1], sizeof(new_action)))
+		return -EFAULT;
+	ret = rt_do_sigaction((int)a[0], a[1] ? &new_action : NULL, &old);
+	return ret == 0 && !store(a[2], &old, sizeof(old)) ? -EFAULT : ret;
+}
+
+static long do_sigprocmask(const long *a)
+{
+	uint64_t set, old;
+	long ret;
+
+	if (!fetch(&set, a[1], sizeof(set)))
+		return -EFAULT;
+	ret = rt_do_sigprocmask((int)a[0], a[1] ? &set : NULL, &old);
+	return ret == 0 && !store(a[2], &old, sizeof(old)) ? -EFAULT : ret;
+}
+
+static long do_sigaltstack(const long *a)
+{
+	stack_t stack, old;
+	long ret;
+
+	if (!fetch(&stack, a[0], sizeof(stack)))
+		return -EFAULT;
+	ret = rt_do_sigaltstack(a[0] ? &stack : NULL, &old);
+	return ret == 0 && !store(a[1], &old, sizeof(old)) ? -EFAULT : ret;
+}
+
+static bool do_signal(long nr, const long *args, long *ret_ret)
+{
+	if (nr == SYS_rt_sigaction)
+		*ret_ret = do_sigaction(args);
+	else if (nr == SYS_rt_sigprocmask)
+		*ret_ret = do_sigprocmask(args);
+	else if (nr == SYS_sigaltstack)
+		*ret_ret = do_sigaltstack(args);
+	else
+		return false;
+	return true;
+}
+
+/* -- exec -- */
+
+/* Brings a string in. Return: false if it does not end. */
+static bool touch_string(vaddr_t va)
+{
+	for (unsigned int i = 0; i < STRINGS_MAX; i++) {
+		size_t len = PAGE_SIZE - (va & ~PAGE_MASK);
+
+		if (!trap_is_inside((void *)va))
+			return true;
+		if (!trap_touch(va, 1))
+			return false;
+		if (memchr((void *)va, 0, len))
+			return true;
+		va += len;
+	}
+	return false;
+}
+
+static void touch_strings(vaddr_t array)
+{
+	vaddr_t string;
+
+	for (unsigned int i = 0; array && i < STRINGS_MAX; i++, array += sizeof(string)) {
+		if (trap_copy(&string, (void *)array, sizeof(string)) != 0 || string == 0)
+			return;
+		touch_string(string);
+	}
+}
+
+/**
+ * trap_touch_strings() - bring in what a program is executed with.
+ *
+ * Context: as trap_do().
+ */
+void trap_touch_strings(const char *path, char *const *argv, char *const *envp)
+{
+	touch_string((vaddr_t)path);
+	touch_strings((vaddr_t)argv);
+	touch_strings((vaddr_t)envp);
+}
+
+/* It fails with EFAULT before it has changed anything, so it can be tried again. */
+static long do_exec(long nr, const long *a)
+{
+	unsigned int at = nr == SYS_execveat; /* the path's place */
+	long ret = -EFAULT;
+
+	for (unsigned int i = 0; i < EXEC_TRIES_MAX && ret == -EFAULT; i++) {
+		trap_touch_strings((const char *)a[at], (char *const *)a[at + 1],
+				   (char *const *)a[at + 2]);
+		ret = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], 0);
+	}
+	return ret;
+}
+
+/* -- select -- */
+
+/* The last argument of pselect6(2). */
+struct select_mask {
+	const uint64_t *set;
+	uint64_t bytes;
+};
+
+static long do_select(long nr, const long *args)
+{
+	struct trap_call call = *trap_lookup(nr);
+	uint64_t fds = (uint64_t)args[0] < UINT16_MAX ? (uint64_t)args[0] : UINT16_MAX;
+	long a[TRAP_ARGS];
+	struct select_mask mask;
+	uint64_t set;
+
+	memcpy(a, args, sizeof(a));
+	for (unsigned int i = 1; i <= 3; i++)
+		call.args[i] = (struct trap_arg){TRAP_INOUT, TRAP_FIXED,
+						 (uint16_t)((fds + 63) / 64 * 8)};
+	if (nr == SYS_pselect6 && a[5]) {
+		if (!fetch(&mask, a[5], sizeof(mask)) ||
+		    !fetch(&set, (long)mask.set, sizeof(set)))
+			return -EFAULT;
+		if (mask.set)
+			mask.set = &set;
+		a[5] = (long)&mask;
+		call.args[5].kind = TRAP_NONE;
+	}
+	return trap_do_as(&call, nr, a);
+}
+
+static long do_seccomp(const long *a)
+{
+	struct sock_fprog program;
+
+	if (fetch(&program, a[2], sizeof(program)) && a[2])
+		trap_touch((vaddr_t)program.filter, program.len * sizeof(*program.filter));
+	return trap_do_as(trap_lookup(SYS_seccomp), SYS_seccomp, a);
+}
+
+/**
+ * trap_do_special() - carry out a call that needs more than its arguments copied.
+ *
+ * Return: false if it is none of them.
+ * Context: as trap_do().
+ */
+bool trap_do_special(long nr, const long *args, long *ret_ret)
+{
+	if (do_memory(nr, args, ret_ret) || do_signal(nr, args, ret_ret) ||
+	    trap_do_vector(nr, args, ret_ret))
+		return true;
+	switch (nr) {
+	case SYS_execve:
+	case SYS_execveat:
+		*ret_ret = do_exec(nr, args);
+		return true;
+	case SYS_select:
+	case SYS_pselect6:
+		*ret_ret = do_select(nr, args);
+		return true;
+	case SYS_seccomp:
+		*ret_ret = do_seccomp(args);
+		return true;
+	default:
+		return false;
+	}
+}
