@@ -12,6 +12,8 @@
 
 #include "ration/types.h"
 
+struct address_space;
+struct filedev;
 struct machine;
 struct mm;
 struct mm_system;
@@ -29,6 +31,7 @@ struct swapdev;
 
 #define MM_MAP_SHARED	       0x01
 #define MM_MAP_PRIVATE	       0x02
+#define MM_MAP_SHARED_VALIDATE 0x03
 #define MM_MAP_TYPE	       0x0f
 #define MM_MAP_FIXED	       0x10
 #define MM_MAP_ANONYMOUS       0x20
@@ -90,6 +93,10 @@ enum mm_fault_result {
 	X(nr_active_file)                \
 	X(nr_isolated_anon)              \
 	X(nr_anon_pages)                 \
+	X(nr_mapped)                     \
+	X(nr_file_pages)                 \
+	X(nr_dirty)                      \
+	X(nr_shmem)                      \
 	X(nr_page_table_pages)           \
 	X(nr_slab)                       \
 	X(nr_writeback)                  \
@@ -102,6 +109,8 @@ enum mm_fault_result {
 	X(pgfree)                        \
 	X(pgfault)                       \
 	X(pgmajfault)                    \
+	X(pgpgin)                        \
+	X(pgpgout)                       \
 	X(pswpin)                        \
 	X(pswpout)                       \
 	X(swap_ra)                       \
@@ -128,6 +137,10 @@ enum mm_fault_result {
 	X(pageoutrun)                    \
 	X(kswapd_low_wmark_hit_quickly)  \
 	X(kswapd_high_wmark_hit_quickly) \
+	X(nr_dirtied)                    \
+	X(nr_written)                    \
+	X(file_read_errors)              \
+	X(file_write_errors)             \
 	X(swap_read_errors)              \
 	X(swap_write_errors)             \
 	X(thp_fault_alloc)               \
@@ -223,6 +236,39 @@ struct mm_commit {
 };
 
 void mm_commit_get(struct mm_system *sys, struct mm_commit *ret_commit);
+
+/* A file, in memory and on its device (mm/filedev.h). Shared among address spaces. */
+int mm_file_open(struct mm_system *sys, struct filedev *dev, struct address_space **ret_file);
+int mm_file_close(struct address_space *file);
+uint64_t mm_file_size(struct address_space *file);
+int64_t mm_file_read(struct address_space *file, uint64_t offset, void *buf, uint64_t len);
+int64_t mm_file_write(struct address_space *file, uint64_t offset, const void *buf,
+		      uint64_t len);
+int mm_truncate(struct address_space *file, uint64_t size);
+int mm_fsync(struct address_space *file, uint64_t *ticket);
+
+struct mm_map_file_args {
+	vaddr_t hint; /* as mm_map()'s, as the next three */
+	uint64_t len;
+	int prot, flags;
+	uint64_t offset; /* bytes, page aligned */
+};
+
+int mm_map_file(struct mm *mm, struct address_space *file, const struct mm_map_file_args *args,
+		vaddr_t *ret_addr);
+
+#define MM_MS_ASYNC	 1
+#define MM_MS_INVALIDATE 2
+#define MM_MS_SYNC	 4
+
+/* Where an mm_msync() that answered -EAGAIN goes on; zeroed at first. */
+struct mm_msync {
+	vaddr_t at;
+	uint64_t ticket;
+	bool has_hole;
+};
+
+int mm_msync(struct mm *mm, vaddr_t addr, uint64_t len, int flags, struct mm_msync *state);
 
 /* A range that mm_map() or mm_brk() made, as far as neighbours are alike. */
 struct mm_area {

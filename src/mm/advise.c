@@ -43,7 +43,7 @@ int mm_idle_range(struct mm *mm, vaddr_t start, vaddr_t end)
 
 			pte_set(mm, pgtable_lookup(mm, changes[i].va), changes[i].new_pte);
 			if (changes[i].old_pte & PTE_DIRTY)
-				anon_page_mark_dirty(mm->sys, page);
+				page_mark_dirty(mm->sys, page);
 		}
 	}
 	return err;
@@ -55,6 +55,14 @@ static int idle_single_pages(struct mm *mm, vaddr_t start, vaddr_t end)
 	int err = huge_split_range(mm, (struct mm_range){start, end});
 
 	return err ? err : mm_idle_range(mm, start, end);
+}
+
+/* Nobody else maps it. */
+static bool page_is_own(struct mm *mm, struct page *page)
+{
+	if (page_has(page, PG_file))
+		return page->mapcount == 1;
+	return anon_page_may_write(mm->sys, page) || anon_page_take_back(mm, page);
 }
 
 /*
@@ -71,8 +79,7 @@ static struct page *next_resident(struct mm *mm, vaddr_t *va, vaddr_t end)
 		if (!pte_is_idle(*pte) || *pte & PTE_CONT)
 			continue;
 		page = page_of(mm->sys, pte_pfn(*pte));
-		if (!anon_page_is_busy(page) && page_has(page, PG_lru) &&
-		    (anon_page_may_write(mm->sys, page) || anon_page_take_back(mm, page)))
+		if (!anon_page_is_busy(page) && page_has(page, PG_lru) && page_is_own(mm, page))
 			return page;
 	}
 	return NULL;

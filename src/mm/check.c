@@ -22,13 +22,25 @@
 
 struct census {
 	uint64_t nr_anon, nr_mapped, nr_thp, nr_swapcached, nr_writeback, nr_touched;
+	uint64_t nr_file_mapped, nr_file_entries; /* pages, and the entries that name them */
 };
 
-static int check_frame(const struct mm_system *sys, pfn_t pfn, struct census *census)
+static int check_file_frame(struct mm_system *sys, struct page *page, struct census *census)
 {
-	const struct page *page = page_of(sys, pfn);
+	census->nr_file_mapped += page_is_mapped(page);
+	census->nr_file_entries += page->mapcount;
+	census->nr_swapcached += page_has(page, PG_swapcache);
+	census->nr_writeback += page_is_shmem(page) && page_has(page, PG_writeback);
+	return filemap_check_frame(sys, page);
+}
+
+static int check_frame(struct mm_system *sys, pfn_t pfn, struct census *census)
+{
+	struct page *page = page_of(sys, pfn);
 	uint32_t names;
 
+	if (page_has(page, PG_file))
+		return check_file_frame(sys, page, census);
 	if (!page_has(page, PG_anon))
 		return 0;
 	names = page->mapcount + page_has(page, PG_swapcache);
@@ -94,18 +106,28 @@ static int check_entry(struct mm *mm, vaddr_t va, pte_t pte, uint64_t *nr_reside
 
 static int check_mm(struct mm *mm, struct census *census)
 {
-	uint64_t nr_resident = 0, nr_swapped = 0;
+	uint64_t nr_resident = 0, nr_swapped = 0, nr_file = 0;
 	pte_t *pte;
 
 	CHECK(vma_check(mm) == 0);
 	CHECK(pgtable_check(mm) == 0);
 	for (vaddr_t va = mm->window_start; (pte = pgtable_next(mm, &va, mm->window_end));
 	     va += PAGE_SIZE) {
-		CHECK(vma_find(mm, va) != NULL);
+		const struct vma *vma = vma_find(mm, va);
+
+		CHECK(vma != NULL);
 		if (pte_is_resident(*pte) && *pte & PTE_CONT)
 			continue; /* huge_check() */
+		if (pte_is_resident(*pte) &&
+		    page_has(page_of(mm->sys, pte_pfn(*pte)), PG_file)) {
+			CHECK(filemap_check_entry(vma, va, *pte) == 0);
+			nr_file++;
+			continue;
+		}
+		CHECK(!(vma->flags & VMA_SHARED));
 		CHECK(check_entry(mm, va, *pte, &nr_resident, &nr_swapped) == 0);
 	}
+	CHECK(mm->nr_file == nr_file); /* 5 */
 	CHECK(huge_check(mm, &nr_resident) == 0);
 	CHECK(mm->nr_resident == nr_resident && mm->nr_swapped == nr_swapped); /* 5 */
 	census->nr_touched += nr_resident + nr_swapped;
@@ -115,10 +137,13 @@ static int check_mm(struct mm *mm, struct census *census)
 static int check_swap_counts(struct mm_system *sys)
 {
 	uint64_t named = 0, counted = 0;
+	const struct address_space *mapping;
 	struct mm *mm;
 
 	list_for_each_entry (mm, &sys->mms, node)
 		named += mm->nr_swapped;
+	list_for_each_entry (mapping, &sys->files.mappings, node)
+		named += mapping->nr_swapped;
 	for (unsigned int t = 0; t < sys->nr_swap_areas; t++)
 		for (uint64_t s = 1;
 		     sys->swap_areas[t] && s < sys->swap_areas[t]->dev->nr_slots; s++)
@@ -130,7 +155,7 @@ static int check_swap_counts(struct mm_system *sys)
 static int check_all(struct mm_system *sys)
 {
 	struct census census = {0};
-	uint64_t nr_resident = 0;
+	uint64_t nr_resident = 0, nr_file = 0;
 	struct mm *mm;
 
 	CHECK(zone_check(sys) == 0);
@@ -138,21 +163,26 @@ static int check_all(struct mm_system *sys)
 	CHECK(sysctl_check(sys) == 0);
 	CHECK(commit_check(sys) == 0);
 	CHECK(swap_check(sys) == 0);
+	CHECK(filemap_check(sys) == 0);
 	CHECK(sys->policy_ops->check(sys->policy) == 0);
 	for (pfn_t pfn = 0; pfn < sys->nr_frames; pfn++)
 		CHECK(check_frame(sys, pfn, &census) == 0);
 	list_for_each_entry (mm, &sys->mms, node) {
 		CHECK(check_mm(mm, &census) == 0);
 		nr_resident += mm->nr_resident;
+		nr_file += mm->nr_file;
 	}
 	CHECK(check_swap_counts(sys) == 0);
 	CHECK(census.nr_mapped == nr_resident);					      /* 1, 5 */
 	CHECK(census.nr_anon == sys->vmstat[MM_VMSTAT_nr_anon_pages]);		      /* 5 */
 	CHECK(census.nr_thp == sys->vmstat[MM_VMSTAT_nr_anon_transparent_hugepages]); /* 5 */
 	CHECK(census.nr_swapcached == sys->vmstat[MM_VMSTAT_nr_swapcached]);	      /* 5 */
-	CHECK(census.nr_writeback == sys->vmstat[MM_VMSTAT_nr_writeback]);	      /* 5 */
-	CHECK(census.nr_writeback == sys->nr_reclaiming);			      /* 5 */
-	CHECK(census.nr_touched == sys->nr_touched);				      /* 5 */
+	CHECK(census.nr_file_entries == nr_file);				      /* 5 */
+	CHECK(census.nr_file_mapped == sys->vmstat[MM_VMSTAT_nr_mapped]);	      /* 5 */
+	CHECK(census.nr_writeback + sys->files.nr_writeback ==
+	      sys->vmstat[MM_VMSTAT_nr_writeback]);	  /* 5 */
+	CHECK(census.nr_writeback == sys->nr_reclaiming); /* 5 */
+	CHECK(census.nr_touched == sys->nr_touched);	  /* 5 */
 	return 0;
 }
 

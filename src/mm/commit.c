@@ -151,7 +151,7 @@ uint64_t mm_accounted_in(struct mm *mm, vaddr_t start, vaddr_t end)
 /* Linux's accountable_mapping(): does an area with these flags have to be promised? */
 bool vma_flags_account(uint32_t flags)
 {
-	return (flags & (VMA_NORESERVE | VMA_FOREIGN | VMA_WRITE)) == VMA_WRITE;
+	return (flags & (VMA_NORESERVE | VMA_FOREIGN | VMA_SHARED | VMA_WRITE)) == VMA_WRITE;
 }
 
 /* What MAP_NORESERVE means now: nothing where overcommit is forbidden. */

@@ -77,6 +77,8 @@ static inline pte_t present_bits(const struct fault *f, const struct page *page)
 
 	if (!(f->vma->flags & VMA_EXEC))
 		bits |= PTE_NX;
+	if (page_has(page, PG_file))
+		return bits | fault_file_write_bit(f, page);
 	if ((f->vma->flags & VMA_WRITE) && (tells || page_has(page, PG_dirty)) &&
 	    anon_page_may_write(f->sys, page))
 		bits |= PTE_WRITE;
@@ -259,7 +261,7 @@ enum mm_fault_result fault_translate(struct fault *f, struct page *page)
 	int err = 0;
 
 	if (f->is_write)
-		anon_page_mark_dirty(sys, page);
+		page_mark_dirty(sys, page);
 	translation_collect(f, &t);
 	batch.nr = t.nr;
 	sys_unlock(sys);
@@ -369,7 +371,7 @@ static enum mm_fault_result fault_swap(struct fault *f)
 	struct page *page = swap_cache_lookup(sys, *f->pte);
 
 	if (!page) {
-		if (swapin_readahead(f->mm, *f->pte, (f->vma->flags & VMA_RAND_READ) != 0) !=
+		if (swapin_readahead(sys, *f->pte, (f->vma->flags & VMA_RAND_READ) != 0) !=
 		    SWAPIN_STARTED)
 			return fault_no_memory(f);
 		kswapd_wake_if_low(sys);
@@ -390,6 +392,11 @@ static enum mm_fault_result fault_swap(struct fault *f)
 	return FAULT_AGAIN;
 }
 
+static struct page *entry_page(const struct fault *f)
+{
+	return page_of(f->sys, pte_pfn(*f->pte));
+}
+
 static enum mm_fault_result fault_look(struct fault *f, unsigned int access)
 {
 	enum mm_fault_result result;
@@ -406,7 +413,9 @@ static enum mm_fault_result fault_look(struct fault *f, unsigned int access)
 		return fault_no_memory(f);
 	vma->flags |= VMA_TOUCHED;
 	if (pte_is_none(*f->pte))
-		return fault_zero(f);
+		return f->vma->mapping ? fault_file(f) : fault_zero(f);
+	if (pte_is_resident(*f->pte) && page_has(entry_page(f), PG_file))
+		return fault_file_mapped(f, entry_page(f));
 	if (pte_is_present(*f->pte))
 		return fault_present(f);
 	if (pte_is_idle(*f->pte))

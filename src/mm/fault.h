@@ -45,4 +45,9 @@ enum mm_fault_result fault_machine_error(struct fault *f, int err);
 /* cow.c: the entry gets a copy of the page that it names. Unlocks. */
 enum mm_fault_result fault_cow(struct fault *f, struct page *old);
 
+/* filefault.c: the area maps a file. Unlock. */
+pte_t fault_file_write_bit(const struct fault *f, const struct page *page);
+enum mm_fault_result fault_file(struct fault *f); /* the entry is NONE */
+enum mm_fault_result fault_file_mapped(struct fault *f, struct page *page); /* it names page */
+
 #endif

@@ -166,7 +166,7 @@ static enum collapse swap_in(const struct range *range)
 			continue;
 		}
 		result = COLLAPSE_WAIT;
-		if (!page && swapin_readahead(mm, *pte, true) != SWAPIN_STARTED)
+		if (!page && swapin_readahead(mm->sys, *pte, true) != SWAPIN_STARTED)
 			return COLLAPSE_WAIT;
 	}
 	return result;

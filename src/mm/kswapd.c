@@ -8,6 +8,7 @@
  * failure; after 16 in a row it sleeps until the next wake (Linux's MAX_RECLAIM_RETRIES), and
  * direct reclaim has the last word.
  */
+#include "base/checked.h"
 #include "mm/huge.h"
 #include "mm/reclaim.h"
 
@@ -93,8 +94,8 @@ static void update_list_counts(struct mm_system *sys)
 }
 
 /**
- * mm_step() - do what is due: take in I/O that has ended, keep free frames ahead of need, make
- * huge pages.
+ * mm_step() - do what is due: take in I/O that has ended, keep free frames ahead of need, write
+ * dirty pages to their files, make huge pages.
  * @sys: the system.
  * @now_ns: the caller's clock, never going back.
  * @budget_pages: about how many frames to reclaim before returning; 0: only take in I/O.
@@ -105,7 +106,7 @@ static void update_list_counts(struct mm_system *sys)
  */
 uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pages)
 {
-	uint64_t due_ns = UINT64_MAX;
+	uint64_t flush_ns = UINT64_MAX, due_ns = UINT64_MAX;
 	bool is_more = false;
 
 	sys_lock(sys);
@@ -113,11 +114,13 @@ uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pag
 		sys->now_ns = now_ns;
 	swap_complete(sys);
 	mm_destroy_doomed(sys);
-	if (!sys->frozen && budget_pages > 0)
+	if (!sys->frozen && budget_pages > 0) {
 		is_more = kswapd_balance(sys, budget_pages);
+		flush_ns = flusher_run(sys);
+	}
 	if (!sys->frozen && budget_pages > 0 && !is_more)
 		due_ns = khugepaged_step(sys);
 	update_list_counts(sys);
 	sys_unlock(sys);
-	return is_more ? 0 : due_ns;
+	return is_more ? 0 : min_u64(due_ns, flush_ns);
 }

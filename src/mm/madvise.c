@@ -114,6 +114,16 @@ static int advise_pages(struct mm *mm, const struct advice *advice, struct mm_ra
 	return err == -EAGAIN || err == -EBUSY || err == -ENOMEM ? 0 : err;
 }
 
+/* What is in swap of a private mapping's own pages is left out, as in Linux. */
+static int advise_file_willneed(struct vma *vma, struct mm_range range)
+{
+	uint64_t nr = (range.end - range.start) >> PAGE_SHIFT;
+
+	if (vma->mapping->dev)
+		readahead_range(vma->mapping, vma_index(vma, range.start), nr);
+	return 0;
+}
+
 static int advise_area(struct mm *mm, struct vma **vma, struct mm_range range,
 		       const struct advice *advice)
 {
@@ -124,6 +134,10 @@ static int advise_area(struct mm *mm, struct vma **vma, struct mm_range range,
 	if (advice->vma_flags & VMA_WIPEONFORK &&
 	    ((*vma)->mapping || (*vma)->flags & VMA_SHARED))
 		return -EINVAL; /* as Linux: of private anonymous memory only */
+	if ((*vma)->mapping && advice->pages == anon_advise_free)
+		return -EINVAL;
+	if ((*vma)->mapping && advice->pages == anon_advise_willneed)
+		return advise_file_willneed(*vma, range);
 	switch (advice->kind) {
 	case ADVICE_FLAGS:
 		return advise_flags(mm, vma, range, advice);

@@ -55,6 +55,7 @@ int mm_write_end(struct mm *mm, int err)
 	if (err == -EAGAIN)
 		sys->has_waiters = true; /* nobody else will wake for the machine */
 	mm_write_unlock(mm);
+	filemap_reap(sys);
 	if (err == MM_NO_FRAMES)
 		err = mm_reclaim_for_kernel(sys);
 	sys_unlock(sys);
@@ -101,6 +102,14 @@ static void collect_present(struct mm *mm, vaddr_t *va, vaddr_t end,
 	}
 }
 
+static void resident_zap(struct mm *mm, struct page *page)
+{
+	if (page_has(page, PG_file))
+		filemap_unmap(mm, page);
+	else
+		anon_page_zap(mm, page);
+}
+
 /* Every entry becomes NONE. The machine holds no translation in the range. */
 static void zap_entries(struct mm *mm, struct mm_range range)
 {
@@ -114,7 +123,7 @@ static void zap_entries(struct mm *mm, struct mm_range range)
 		if (pte_is_swap(old))
 			anon_swap_zap(mm, old);
 		else
-			anon_page_zap(mm, page_of(mm->sys, pte_pfn(old)));
+			resident_zap(mm, page_of(mm->sys, pte_pfn(old)));
 	}
 }
 
@@ -252,6 +261,8 @@ struct map_request {
 	uint32_t vma_flags;
 	int prot;  /* MM_PROT_* */
 	int flags; /* MM_MAP_* */
+	struct address_space *mapping;
+	uint64_t pgoff; /* pages */
 };
 
 /* A hint is honoured where the range is free, as long as it lies in the window. */
@@ -282,6 +293,8 @@ static uint32_t map_vma_flags(const struct mm *mm, int prot, int flags)
 		vma_flags |= mm_noreserve_flag(mm);
 	if (flags & MM_MAP_FOREIGN)
 		vma_flags |= VMA_FOREIGN;
+	else if (flags & MM_MAP_SHARED)
+		vma_flags |= VMA_SHARED;
 	if (vma_flags_account(vma_flags))
 		vma_flags |= VMA_ACCOUNT;
 	return vma_flags;
@@ -320,7 +333,13 @@ static int map_commit(struct mm *mm, const struct map_request *req, struct vma_r
 		pgtable_free_range(mm, range.start, range.end);
 	}
 	if (!err)
-		vma_add(mm, range.start, range.end, req->vma_flags, reserve);
+		vma_add_like(mm,
+			     &(const struct vma){.start = range.start,
+						 .end = range.end,
+						 .flags = req->vma_flags,
+						 .mapping = req->mapping,
+						 .pgoff = req->pgoff},
+			     reserve);
 	return err;
 }
 
@@ -336,7 +355,7 @@ static int map_locked(struct mm *mm, struct map_request *req)
 	err = map_place(mm, req);
 	if (err)
 		return err;
-	if (type != MM_MAP_PRIVATE && !(req->flags & MM_MAP_FOREIGN))
+	if (type == 0 && !(req->flags & MM_MAP_FOREIGN))
 		return -EINVAL;
 	err = mm_reserve(
 		mm, &reserve,
@@ -344,23 +363,54 @@ static int map_locked(struct mm *mm, struct map_request *req)
 	if (err)
 		return err;
 	err = map_charge(mm, req, &reserve);
+	if (!err && req->vma_flags & VMA_SHARED && !req->mapping)
+		err = filemap_create(mm->sys, NULL, req->len, &req->mapping) ? MM_NO_FRAMES : 0;
 	if (!err)
 		err = map_commit(mm, req, &reserve);
+	if (err && req->mapping)
+		mm->sys->files.has_unused = true;
 	vma_unreserve(mm, &reserve);
 	return err;
 }
 
+/* Pages of files are mapped wherever somebody wants them. */
+static bool machine_maps_shared(const struct mm *mm)
+{
+	return (mm->sys->machine->ops->caps & MACHINE_MAPS_SHARED) != 0;
+}
+
 /* Does the manager do this kind of mapping? */
-static bool map_is_supported(int flags)
+static bool map_is_supported(const struct mm *mm, int flags)
 {
 	if (flags & MM_MAP_FOREIGN)
 		return true;
-	return flags & MM_MAP_ANONYMOUS && (flags & MM_MAP_TYPE) != MM_MAP_SHARED &&
-	       !(flags & MAP_UNSUPPORTED);
+	if (flags & MM_MAP_SHARED && !machine_maps_shared(mm))
+		return false;
+	return flags & MM_MAP_ANONYMOUS && !(flags & MAP_UNSUPPORTED);
+}
+
+/* What mm_map() and mm_map_file() do alike. */
+static int map_request(struct mm *mm, struct map_request *req, uint64_t len, vaddr_t *ret_addr)
+{
+	int err;
+
+	if (len == 0 || (req->flags & MM_MAP_TYPE) > MM_MAP_SHARED_VALIDATE)
+		return -EINVAL;
+	if (!checked_align_up(len, PAGE_SIZE, &req->len))
+		return -ENOMEM;
+	if (req->flags & MM_MAP_FIXED_NOREPLACE)
+		req->flags |= MM_MAP_FIXED;
+	err = mm_write_begin(mm);
+	if (err)
+		return err;
+	err = mm_write_end(mm, map_locked(mm, req));
+	if (!err)
+		*ret_addr = req->addr;
+	return err;
 }
 
 /**
- * mm_map() - mmap(2) of private anonymous memory.
+ * mm_map() - mmap(2) of anonymous memory, private or shared.
  * @hint: where, with MM_MAP_FIXED and MM_MAP_FIXED_NOREPLACE; otherwise a wish.
  * @len: bytes; rounded up to pages.
  * @prot: MM_PROT_*; bits that Linux does not know are ignored, as there.
@@ -377,31 +427,48 @@ static bool map_is_supported(int flags)
  *
  * Return: 0; -EINVAL, -EEXIST as Linux; -ENOMEM as Linux, where a fixed range does not lie in
  * the window, and where the overcommit mode forbids it; -EOPNOTSUPP for what the manager does
- * not do (a file, shared memory, MM_MAP_32BIT, MM_MAP_GROWSDOWN, MM_MAP_LOCKED,
- * MM_MAP_HUGETLB); -EAGAIN (see the top); the machine's -errno. If a machine refuses a range
- * that replaces another, the other is gone, as POSIX allows. Context: takes sys->lock and
- * write-locks mm.
+ * not do (a file: mm_map_file(); shared memory, where the machine cannot map a frame twice;
+ * MM_MAP_32BIT, MM_MAP_GROWSDOWN, MM_MAP_LOCKED, MM_MAP_HUGETLB); -EAGAIN (see the top); the
+ * machine's -errno. If a machine refuses a range that replaces another, the other is gone, as
+ * POSIX allows. Context: takes sys->lock and write-locks mm.
  */
 int mm_map(struct mm *mm, vaddr_t hint, uint64_t len, int prot, int flags, vaddr_t *ret_addr)
 {
 	struct map_request req = {.addr = hint, .prot = prot, .flags = flags};
-	int err;
 
-	if (!map_is_supported(flags))
+	if (!map_is_supported(mm, flags))
 		return -EOPNOTSUPP;
-	if (len == 0)
+	return map_request(mm, &req, len, ret_addr);
+}
+
+/**
+ * mm_map_file() - mmap(2) of a file.
+ * @file: from mm_file_open(), of the same system.
+ * @args: as mm_map()'s, and where in the file the range begins. MM_MAP_ANONYMOUS is not among
+ *        its flags.
+ *
+ * Return: as mm_map(); -EINVAL for an offset that is not page aligned; -EOVERFLOW where the
+ * range goes beyond what an offset can say; -EOPNOTSUPP where the machine cannot map a frame
+ * twice, or for what mm_map() does not do either.
+ * Context: takes sys->lock and write-locks mm.
+ */
+int mm_map_file(struct mm *mm, struct address_space *file, const struct mm_map_file_args *args,
+		vaddr_t *ret_addr)
+{
+	struct map_request req = {.addr = args->hint,
+				  .prot = args->prot,
+				  .flags = args->flags,
+				  .mapping = file,
+				  .pgoff = args->offset >> PAGE_SHIFT};
+	uint64_t end;
+
+	if (!machine_maps_shared(mm) || args->flags & (MAP_UNSUPPORTED | MM_MAP_FOREIGN))
+		return -EOPNOTSUPP;
+	if (args->offset & ~PAGE_MASK || args->flags & MM_MAP_ANONYMOUS)
 		return -EINVAL;
-	if (!checked_align_up(len, PAGE_SIZE, &req.len))
-		return -ENOMEM;
-	if (flags & MM_MAP_FIXED_NOREPLACE)
-		req.flags |= MM_MAP_FIXED;
-	err = mm_write_begin(mm);
-	if (err)
-		return err;
-	err = mm_write_end(mm, map_locked(mm, &req));
-	if (!err)
-		*ret_addr = req.addr;
-	return err;
+	if (!checked_add(args->offset, args->len, &end) || end > INT64_MAX)
+		return -EOVERFLOW;
+	return map_request(mm, &req, args->len, ret_addr);
 }
 
 static int brk_grow(struct mm *mm, vaddr_t start, vaddr_t end)

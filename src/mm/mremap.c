@@ -229,7 +229,7 @@ static void move_entries(const struct remap *r)
 		MM_ASSERT(!pte_is_present(pte));
 		pte_set(mm, from, 0);
 		pte_set(mm, to, pte);
-		if (pte_is_resident(pte))
+		if (pte_is_resident(pte) && page_has(page_of(mm->sys, pte_pfn(pte)), PG_anon))
 			anon_page_move(page_of(mm->sys, pte_pfn(pte)), new_va);
 	}
 }
@@ -246,12 +246,16 @@ static void move_commit(const struct remap *r, struct vma_reserve *reserve)
 	while (at < end && (vma = vma_find_first(mm, at)) && vma->start < end) {
 		struct mm_range part = range_clip(moved_range(r), vma);
 		struct mm_range range = new_range(r, vma);
-		uint32_t flags = vma->flags;
+		struct vma like = {.start = range.start,
+				   .end = range.end,
+				   .flags = vma->flags,
+				   .mapping = vma->mapping,
+				   .pgoff = vma->mapping ? vma_index(vma, part.start) : 0};
 
 		if (!(r->flags & MM_MREMAP_DONTUNMAP))
 			mm_remove_areas(mm, part, reserve);
 		mm_remove_areas(mm, range, reserve);
-		vma_add(mm, range.start, range.end, flags, reserve);
+		vma_add_like(mm, &like, reserve);
 		at = part.end;
 	}
 	pgtable_free_range(mm, r->addr, old_range(r).end);

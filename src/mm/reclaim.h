@@ -13,6 +13,7 @@ pte_t *anon_page_pte(const struct page *page); /* of an exclusive, mapped page; 
 void anon_page_attach(struct mm *mm, struct page *page, vaddr_t va);
 void anon_swap_attach(struct mm *mm, pte_t *pte, struct page *page, vaddr_t va);
 void anon_page_mark_dirty(struct mm_system *sys, struct page *page);
+void page_mark_dirty(struct mm_system *sys, struct page *page); /* of any kind */
 void anon_page_put(struct mm_system *sys, struct page *page);
 bool anon_page_is_busy(const struct page *page);
 bool anon_page_can_attach(const struct mm *mm, const struct page *page, vaddr_t va);
@@ -47,7 +48,8 @@ unsigned int swap_complete(struct mm_system *sys); /* unlocks */
 /* swap_state.c */
 enum swapin_result { SWAPIN_STARTED, SWAPIN_NO_MEMORY };
 struct page *swap_cache_new_page(struct mm_system *sys, swp_entry_t entry, uint32_t flags);
-enum swapin_result swapin_readahead(struct mm *mm, swp_entry_t entry, bool alone); /* unlocks */
+enum swapin_result swapin_readahead(struct mm_system *sys, swp_entry_t entry,
+				    bool alone); /* unlocks */
 
 /* advise.c */
 int mm_idle_range(struct mm *mm, vaddr_t start, vaddr_t end); /* unlocks */

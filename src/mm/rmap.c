@@ -14,6 +14,8 @@
  * A shared page becomes exclusive again by the write of its last mapper
  * (page_make_exclusive()), or when nobody maps it.
  *
+ * A page of a file is mapped through areas on its mapping's i_mmap (mm/filemap.c).
+ *
  * A page is also named by its slot while it is in the swap cache. Each name is a reference, I/O
  * in flight is one more, and the frame is freed with the last.
  *
@@ -26,6 +28,7 @@
 #include "mm/huge.h"
 #include "mm/reclaim.h"
 #include "mm/slab.h"
+#include "mm/vma.h"
 
 /* The entry of an exclusive page that is mapped. */
 pte_t *anon_page_pte(const struct page *page)
@@ -66,6 +69,32 @@ static bool walk_family(struct mm_system *sys, struct page *page, rmap_fn fn, vo
 	return true;
 }
 
+/* Through the areas that map the page's place in its file. */
+static bool walk_file(struct mm_system *sys, struct page *page, rmap_fn fn, void *arg)
+{
+	const struct address_space *mapping = page->mapping;
+	uint64_t left = page->mapcount;
+	struct vma *vma;
+
+	list_for_each_entry (vma, &mapping->i_mmap, i_mmap) {
+		struct rmap_entry at = {.mm = vma->mm};
+
+		if (page->index < vma->pgoff || page->index >= vma_index(vma, vma->end))
+			continue;
+		at.va = vma->start + ((page->index - vma->pgoff) << PAGE_SHIFT);
+		at.pte = pgtable_lookup(at.mm, at.va);
+		if (!at.pte || !pte_is_resident(*at.pte) ||
+		    pte_pfn(*at.pte) != page_pfn(sys, page))
+			continue;
+		if (!fn(&at, arg))
+			return false;
+		if (--left == 0)
+			return true;
+	}
+	MM_ASSERT(left == 0);
+	return true;
+}
+
 /**
  * rmap_walk() - visit the page table entries that map a page.
  * @page: of a program; mapped or not.
@@ -76,9 +105,11 @@ static bool walk_family(struct mm_system *sys, struct page *page, rmap_fn fn, vo
  */
 bool rmap_walk(struct mm_system *sys, struct page *page, rmap_fn fn, void *arg)
 {
-	MM_DEBUG_ASSERT(page_has(page, PG_anon));
+	MM_DEBUG_ASSERT(page_has(page, PG_anon | PG_file));
 	if (!page_is_mapped(page))
 		return true;
+	if (page_has(page, PG_file))
+		return walk_file(sys, page, fn, arg);
 	if (page_is_exclusive(page))
 		return walk_exclusive(page, fn, arg);
 	return walk_family(sys, page, fn, arg);
@@ -333,6 +364,14 @@ void anon_page_mark_dirty(struct mm_system *sys, struct page *page)
 		swap_cache_del(sys, page);
 	page->flags |= PG_dirty;
 	page->flags &= ~(uint32_t)PG_lazyfree;
+}
+
+void page_mark_dirty(struct mm_system *sys, struct page *page)
+{
+	if (page_has(page, PG_file))
+		filemap_mark_dirty(sys, page);
+	else
+		anon_page_mark_dirty(sys, page);
 }
 
 /**

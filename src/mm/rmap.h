@@ -58,10 +58,15 @@ struct mapper_scan {
 	struct mm_system *sys;
 	struct mm *locked; /* write-locked by the caller, who reclaims from it; or NULL */
 	bool was_refused;  /* pages were passed over because somebody holds an mm of theirs */
+	bool only_writes;  /* take only the right to write away */
+	unsigned int nr_dirty; /* pages of files that the flusher is to write */
 };
 
 void mappers_idle(struct mapper_scan *scan, struct page **pages, unsigned int nr,
 		  bool *ret_had); /* unlocks */
+/* filereclaim.c */
+bool filemap_evict(struct mapper_scan *rc, struct page *page, enum policy_verdict *ret_verdict);
+
 void mappers_harvest(struct mapper_scan *scan, struct page **pages, unsigned int nr,
 		     bool *ret_young); /* unlocks */
 

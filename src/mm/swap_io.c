@@ -51,6 +51,14 @@ static void write_failed(struct mm_system *sys, struct page *page, int err)
 	lru_insert(sys, page);
 }
 
+/* The slot has the content: let it be named instead of the frame. */
+static bool unmap_written(struct mm_system *sys, struct page *page)
+{
+	if (page_has(page, PG_file))
+		return shmem_to_swap(sys, page, NULL);
+	return page_is_mapped(page) && try_to_unmap(sys, page, NULL) == UNMAP_DONE;
+}
+
 static void write_end(struct mm_system *sys, struct page *page, int err)
 {
 	bool is_wanted_free = page_has(page, PG_reclaim);
@@ -69,9 +77,8 @@ static void write_end(struct mm_system *sys, struct page *page, int err)
 	STAT(sys, pswpout, 1);
 	page->flags &= ~(uint32_t)PG_dirty;
 	/* A writer of an mm may be at work on an entry. */
-	if (is_wanted_free && page_is_mapped(page) &&
-	    swap_slot_may_stay(sys, page_swap(page)) &&
-	    try_to_unmap(sys, page, NULL) == UNMAP_DONE) {
+	if (is_wanted_free && swap_slot_may_stay(sys, page_swap(page)) &&
+	    unmap_written(sys, page)) {
 		swap_cache_evict(sys, page);
 		anon_page_put(sys, page);
 	} else {
@@ -181,6 +188,8 @@ unsigned int swap_complete(struct mm_system *sys)
 	struct swapdev_io done[SWAP_IO_MAX];
 	unsigned int total = 0;
 
+	if (sys->nr_io > 0)
+		total = filemap_complete(sys);
 	for (unsigned int t = 0; t < sys->nr_swap_areas && sys->nr_io > 0; t++) {
 		struct swap_area *area = sys->swap_areas[t];
 		struct swapdev *dev = area ? area->dev : NULL;

@@ -86,16 +86,14 @@ static unsigned int cache_block(struct mm_system *sys, swp_entry_t entry, struct
 
 /**
  * swapin_readahead() - start reading a slot, and its neighbours as they seem worth it.
- * @mm: where it was wanted.
  * @entry: a slot that is used and not cached.
  * @alone: no neighbours.
  *
  * Return: SWAPIN_STARTED, or SWAPIN_NO_MEMORY where there is no frame for the slot itself.
  * Context: sys->lock held, dropped and retaken.
  */
-enum swapin_result swapin_readahead(struct mm *mm, swp_entry_t entry, bool alone)
+enum swapin_result swapin_readahead(struct mm_system *sys, swp_entry_t entry, bool alone)
 {
-	struct mm_system *sys = mm->sys;
 	struct page *pages[SWAP_IO_MAX], *target;
 	unsigned int window;
 

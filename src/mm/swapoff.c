@@ -191,6 +191,23 @@ static int walk_step(struct mm_system *sys, struct swap_area *area)
 	return walk_end(sys, &w, err);
 }
 
+/* The trees of shared anonymous memory. Return: 0: none has an entry; or as mm_swapoff(). */
+static int shmem_step(struct mm_system *sys, struct swap_area *area)
+{
+	struct walk w = {.area = area};
+	unsigned int nr_back = 0;
+	int err = shmem_bring_back(sys, area->type, &nr_back);
+
+	if (nr_back > 0)
+		area->leave.nr_fruitless = 0;
+	if (!err)
+		return 0;
+	w.must_wait = err == -EAGAIN;
+	if (nr_back == 0 && w.must_wait && ++area->leave.nr_fruitless > FRUITLESS_MAX)
+		return -ENOMEM;
+	return walk_end(sys, &w, w.must_wait ? 0 : err);
+}
+
 /* One step through the swap cache. Return: 0 at the end; or as mm_swapoff(). */
 static int sweep_step(struct mm_system *sys, struct swap_area *area)
 {
@@ -205,8 +222,8 @@ static int sweep_step(struct mm_system *sys, struct swap_area *area)
 			continue; /* unused, or for the next pass */
 		if (anon_page_is_busy(page))
 			return step_wait(sys);
-		if (page_is_mapped(page))
-			anon_page_mark_dirty(sys, page);
+		if (page_is_mapped(page) || page_has(page, PG_file))
+			page_mark_dirty(sys, page);
 		else
 			anon_page_put(sys, page);
 	}
@@ -236,6 +253,8 @@ static int leave_step(struct mm_system *sys, struct swap_area *area)
 	if (is_unused(area))
 		return 0;
 	err = walk_step(sys, area);
+	if (!err && area->leave.is_leaving)
+		err = shmem_step(sys, area);
 	if (!area->leave.is_leaving)
 		return area->leave.err;
 	if (err)

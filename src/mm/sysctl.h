@@ -9,6 +9,8 @@
 #include "ration/sysctl.h"
 
 struct mm_tunables {
+	int32_t dirty_background_ratio, dirty_ratio; /* percent */
+	int32_t dirty_expire_centisecs, dirty_writeback_centisecs;
 	int32_t max_map_count; /* areas of one address space */
 	int32_t overcommit_ratio;
 	int64_t overcommit_kbytes;

@@ -256,6 +256,7 @@ void mm_destroy_locked(struct mm *mm)
 	struct mm_system *sys = mm->sys;
 
 	mm_unmap_all(mm);
+	filemap_reap(sys);
 	khugepaged_forget(mm);
 	list_del(&mm->node);
 	family_leave(mm);

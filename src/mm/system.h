@@ -61,7 +61,8 @@ struct mm {
 	uint64_t nr_accounted;		  /* of these, pages with VMA_ACCOUNT */
 	vaddr_t window_start, window_end; /* (c) */
 	vaddr_t start_brk, brk;
-	uint64_t nr_resident, nr_swapped; /* pages */
+	uint64_t nr_resident, nr_swapped; /* anonymous pages */
+	uint64_t nr_file;		  /* entries that name pages of files */
 	uint64_t nr_tables;		  /* frames of page tables, the PGD too */
 	uint64_t nr_huge; /* larger pages that are mapped, 64 KiB as one (mm/huge.c) */
 	struct fault_stream streams[FAULT_STREAMS];

@@ -29,6 +29,7 @@ struct idle_batch {
 	struct machine_change changes[POLICY_BATCH];
 	struct page *pages[POLICY_BATCH];
 	unsigned int nr;
+	bool only_writes; /* as in struct mapper_scan */
 };
 
 struct mapper {
@@ -64,6 +65,7 @@ static void unlock_mm(struct mapper_scan *scan, struct mm *mm)
 static inline void idle_batch_add(struct idle_batch *b, struct page *page, vaddr_t va,
 				  pte_t pte)
 {
+	pte_t new_pte = b->only_writes ? pte & ~PTE_WRITE : pte_idle(pte);
 	unsigned int at = b->nr++;
 
 	while (at > 0 && b->changes[at - 1].va > va) {
@@ -74,7 +76,7 @@ static inline void idle_batch_add(struct idle_batch *b, struct page *page, vaddr
 	b->changes[at] = (struct machine_change){
 		.va = va,
 		.old_pte = pte,
-		.new_pte = pte_idle(pte),
+		.new_pte = new_pte,
 		.order = page_block_order(page),
 	};
 	b->pages[at] = page;
@@ -119,7 +121,7 @@ static inline void idle_batch_run(struct idle_batch *b)
 			page->flags &= ~(uint32_t)PG_locked;
 			set_idle(b->mm, change);
 			if (change->old_pte & PTE_DIRTY)
-				anon_page_mark_dirty(b->mm->sys, page);
+				page_mark_dirty(b->mm->sys, page);
 		}
 		if (at < b->nr)
 			b->pages[at++]->flags &= ~(uint32_t)PG_locked;
@@ -174,6 +176,12 @@ static bool idle_exclusive(struct mapper_scan *scan, struct page **pages, unsign
 	return has_shared;
 }
 
+/* Is there anything to take away? */
+static bool pte_is_asked(const struct mapper_scan *scan, pte_t pte)
+{
+	return pte_is_present(pte) && (!scan->only_writes || pte & PTE_WRITE);
+}
+
 /* A page's turn in a set. */
 struct mapper_collect {
 	struct mapper_set *set;
@@ -187,7 +195,7 @@ static bool mapper_add(const struct rmap_entry *at, void *arg)
 	struct mapper_collect *collect = arg;
 	struct mapper_set *set = collect->set;
 
-	if (collect->nr_seen++ < collect->nr_skip || !pte_is_present(*at->pte))
+	if (collect->nr_seen++ < collect->nr_skip || !pte_is_asked(set->scan, *at->pte))
 		return true;
 	if (set->nr == MAPPERS_MAX) {
 		collect->nr_seen--;
@@ -250,7 +258,7 @@ static void mapper_set_batch(struct mapper_set *set, unsigned int first, struct 
 			unlock_mm(set->scan, b->mm); /* one lock is enough */
 		pte = pgtable_lookup(b->mm, m->va);
 		/* Other mms' batches came before: another thread may be at work on it now. */
-		if (anon_page_is_busy(page) || !pte || !pte_is_present(*pte) ||
+		if (anon_page_is_busy(page) || !pte || !pte_is_asked(set->scan, *pte) ||
 		    page_of(set->scan->sys, pte_pfn(*pte)) != page)
 			continue;
 		set->ret_seen[m->page] = true;
@@ -260,7 +268,7 @@ static void mapper_set_batch(struct mapper_set *set, unsigned int first, struct 
 
 static void mapper_set_idle(struct mapper_set *set)
 {
-	struct idle_batch b = {.nr = 0};
+	struct idle_batch b = {.nr = 0, .only_writes = set->scan->only_writes};
 
 	for (unsigned int i = 0; i < set->nr; i++) {
 		if (!set->mappers[i].mm)

@@ -87,6 +87,8 @@ static bool evict_at_once(struct mapper_scan *rc, struct page *page,
 {
 	enum unmap_result result;
 
+	if (page_has(page, PG_file))
+		return filemap_evict(rc, page, ret_verdict);
 	*ret_verdict = POLICY_KEEP;
 	if (anon_page_is_busy(page))
 		return true;
@@ -132,6 +134,8 @@ unsigned int reclaim_evict(struct mm_system *sys, struct mm *locked, struct page
 		}
 		gone += ret_verdicts[i] == POLICY_GONE;
 	}
+	if (rc.nr_dirty == nr)
+		sys->files.is_flush_wanted = true;
 	if (nr_writes > 0)
 		swap_write_pages(sys, writes, nr_writes);
 	return gone;
@@ -243,6 +247,8 @@ enum reclaim_result reclaim_direct(struct mm_system *sys)
 		if (gone >= POLICY_BATCH)
 			break;
 	}
+	if (gone == 0 && sys->files.nr_dirty > 0)
+		flusher_start(sys);
 	/* What ends now may be clean and still there: touched meanwhile, or its mm in work. */
 	was_in_flight = sys->nr_io > 0;
 	swap_complete(sys);
