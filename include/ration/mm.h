@@ -42,7 +42,13 @@ struct swapdev;
 #define MM_MAP_POPULATE	       0x8000
 #define MM_MAP_HUGETLB	       0x40000
 #define MM_MAP_FIXED_NOREPLACE 0x100000
-#define MM_MAP_FOREIGN	       0x40000000 /* ours: the range is taken, but not managed */
+#define MM_MAP_FOREIGN	       0x2000000 /* ours: the range is taken, but not managed */
+
+/* With MM_MAP_HUGETLB: log2 of the page's size, from this bit on; 0: 2 MiB. */
+#define MM_MAP_HUGE_SHIFT 26
+#define MM_MAP_HUGE_MASK  0x3f
+#define MM_MAP_HUGE_2MB	  (21 << MM_MAP_HUGE_SHIFT)
+#define MM_MAP_HUGE_1GB	  (30 << MM_MAP_HUGE_SHIFT)
 
 #define MM_MREMAP_MAYMOVE   1
 #define MM_MREMAP_FIXED	    2
@@ -191,6 +197,8 @@ struct mm_config {
 	uint32_t watermark_scale_factor;  /* vm.watermark_scale_factor, 1..3000, in 1/10000 */
 	uint32_t overcommit_memory;	  /* vm.overcommit_memory, MM_OVERCOMMIT_* */
 	uint32_t thp, thp_64k;		  /* enum mm_thp */
+	uint32_t nr_hugepages;		  /* vm.nr_hugepages: the pool of 2 MiB */
+	uint32_t nr_hugepages_1g;	  /* ... and of 1 GiB */
 	vaddr_t window_start, window_end; /* addresses that mm_map() hands out, page aligned */
 
 	unsigned int (*cpu)(void *arg); /* the CPU that runs, below nr_cpus; NULL: always 0 */
@@ -269,6 +277,13 @@ struct mm_msync {
 };
 
 int mm_msync(struct mm *mm, vaddr_t addr, uint64_t len, int flags, struct mm_msync *state);
+
+/* A pool of huge pages, in its pages: HugePages_Total and so on in Linux's /proc/meminfo. */
+struct mm_hugetlb {
+	uint64_t total, free, reserved, surplus;
+};
+
+int mm_hugetlb_get(struct mm_system *sys, unsigned int order, struct mm_hugetlb *ret_pool);
 
 /* A range that mm_map() or mm_brk() made, as far as neighbours are alike. */
 struct mm_area {

@@ -103,6 +103,20 @@ pfn_t buddy_take(struct mm_system *sys, struct zone *zone, unsigned int order)
 }
 
 /**
+ * buddy_take_block() - take a certain block of the largest order.
+ * @pfn: its first frame: PG_buddy, of BUDDY_ORDER_MAX.
+ *
+ * Context: mm_system.lock held.
+ */
+void buddy_take_block(struct mm_system *sys, struct zone *zone, pfn_t pfn)
+{
+	MM_ASSERT(page_has(page_of(sys, pfn), PG_buddy));
+	MM_ASSERT(page_of(sys, pfn)->order == BUDDY_ORDER_MAX);
+	free_area_del(sys, zone, pfn, BUDDY_ORDER_MAX);
+	count_free(sys, zone, -(int32_t)(1u << BUDDY_ORDER_MAX));
+}
+
+/**
  * buddy_take_bulk() - take single frames, smallest blocks first.
  * @nr: how many to take; fewer if there are no more.
  * @list: they are added at its tail, ascending within each block, marked PG_pcp.

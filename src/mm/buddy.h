@@ -13,6 +13,7 @@
 pfn_t buddy_take(struct mm_system *sys, struct zone *zone, unsigned int order);
 void buddy_take_bulk(struct mm_system *sys, struct zone *zone, uint32_t nr,
 		     struct page_list *list);
+void buddy_take_block(struct mm_system *sys, struct zone *zone, pfn_t pfn);
 void buddy_give(struct mm_system *sys, struct zone *zone, pfn_t pfn, unsigned int order);
 int page_alloc_uncounted(struct mm_system *sys, unsigned int order, enum gfp gfp,
 			 struct page **ret_page);

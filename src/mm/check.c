@@ -14,7 +14,7 @@
  */
 #include "base/assert.h"
 #include "mm/commit.h"
-#include "mm/huge.h"
+#include "mm/hugetlb.h"
 #include "mm/reclaim.h"
 #include "mm/rmap.h"
 #include "mm/slab.h"
@@ -160,6 +160,7 @@ static int check_all(struct mm_system *sys)
 
 	CHECK(zone_check(sys) == 0);
 	CHECK(slab_check(sys) == 0);
+	CHECK(hugetlb_check(sys) == 0);
 	CHECK(sysctl_check(sys) == 0);
 	CHECK(commit_check(sys) == 0);
 	CHECK(swap_check(sys) == 0);

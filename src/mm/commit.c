@@ -24,6 +24,7 @@
 
 #include "base/assert.h"
 #include "base/checked.h"
+#include "mm/hugetlb.h"
 #include "mm/system.h"
 
 #define KBYTES_TO_PAGES_SHIFT (PAGE_SHIFT - 10)
@@ -61,7 +62,8 @@ uint64_t sys_commit_limit(const struct mm_system *sys)
 	uint64_t allowed = (uint64_t)t->overcommit_kbytes >> KBYTES_TO_PAGES_SHIFT;
 
 	if (t->overcommit_kbytes == 0)
-		allowed = sys_ram_pages(sys) * (uint64_t)t->overcommit_ratio / 100;
+		allowed = (sys_ram_pages(sys) - hugetlb_ram_pages(sys)) *
+			  (uint64_t)t->overcommit_ratio / 100;
 	return allowed + sys->nr_swap_pages;
 }
 
@@ -151,7 +153,9 @@ uint64_t mm_accounted_in(struct mm *mm, vaddr_t start, vaddr_t end)
 /* Linux's accountable_mapping(): does an area with these flags have to be promised? */
 bool vma_flags_account(uint32_t flags)
 {
-	return (flags & (VMA_NORESERVE | VMA_FOREIGN | VMA_SHARED | VMA_WRITE)) == VMA_WRITE;
+	const uint32_t nots = VMA_NORESERVE | VMA_FOREIGN | VMA_SHARED | VMA_HUGETLB;
+
+	return (flags & (nots | VMA_WRITE)) == VMA_WRITE;
 }
 
 /* What MAP_NORESERVE means now: nothing where overcommit is forbidden. */

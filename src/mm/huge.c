@@ -27,7 +27,7 @@
  *  4. A program's larger page has PG_anon and PG_dirty, mm and index of its entry, and is not
  *     in the swap cache, nor is it written.
  */
-#include "mm/huge.h"
+#include "mm/hugetlb.h"
 
 #include "base/assert.h"
 #include "mm/reclaim.h"
@@ -160,6 +160,10 @@ static void leaf_zap(const struct huge_leaf *leaf)
 	struct mm_system *sys = leaf->mm->sys;
 	struct page *page = huge_leaf_page(leaf);
 
+	if (!page_has(page, PG_anon)) {
+		hugetlb_zap(leaf);
+		return;
+	}
 	huge_set(leaf, 0);
 	if (leaf->order == HUGE_ORDER_2M)
 		pgtable_undeposit(leaf->mm, leaf->entry);
@@ -458,7 +462,8 @@ static int check_leaf(const struct huge_leaf *leaf)
 	CHECK(vma && vma->end >= huge_leaf_range(leaf).end); /* 2 */
 	if (leaf->order == HUGE_ORDER_64K)
 		CHECK(check_cont(leaf) == 0);
-	CHECK(page_has(page, PG_anon));
+	if (!page_has(page, PG_anon))
+		return hugetlb_check_leaf(leaf, vma);
 	CHECK(page_block_order(page) == leaf->order);
 	CHECK(page->mm == leaf->mm && page->index == leaf->va >> PAGE_SHIFT); /* 4 */
 	CHECK(page->mapcount == 1 && !page_has(page, PG_shared));	      /* 4 */

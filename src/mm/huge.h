@@ -74,6 +74,10 @@ static inline struct mm_range huge_leaf_range(const struct huge_leaf *leaf)
 /* Boot: sys->cfg.thp, and what follows from it. */
 void huge_init(struct mm_system *sys);
 
+/* Has the machine translate it; is_fresh: its content is to be zeroed first. Unlocks. */
+enum mm_fault_result huge_translate(struct fault *f, const struct huge_leaf *leaf,
+				    bool is_fresh);
+
 uint64_t khugepaged_step(struct mm_system *sys); /* unlocks */
 void khugepaged_forget(struct mm *mm);
 

@@ -15,7 +15,7 @@
 
 #include "base/assert.h"
 #include "mm/fault.h"
-#include "mm/huge.h"
+#include "mm/hugetlb.h"
 #include "mm/reclaim.h"
 
 static bool mode_allows(uint32_t mode, const struct vma *vma)
@@ -69,8 +69,8 @@ static enum mm_fault_result result_of(struct fault *f, int err)
 }
 
 /* Has the machine translate it. Unlocks. */
-static enum mm_fault_result leaf_translate(struct fault *f, const struct huge_leaf *leaf,
-					   bool is_fresh)
+enum mm_fault_result huge_translate(struct fault *f, const struct huge_leaf *leaf,
+				    bool is_fresh)
 {
 	struct mm_system *sys = f->mm->sys;
 	struct page *page = huge_leaf_page(leaf);
@@ -106,7 +106,7 @@ static enum mm_fault_result fault_mapped(struct fault *f, const struct huge_leaf
 		return fault_retry(f);
 	if (f->is_fetch)
 		return MM_FAULT_MINOR;
-	return leaf_translate(f, leaf, false);
+	return huge_translate(f, leaf, false);
 }
 
 /* The aligned range of that order around the address, if the area has all of it. */
@@ -177,7 +177,7 @@ static bool fault_fresh(struct fault *f, unsigned int order, enum mm_fault_resul
 		return false;
 	if (leaf_create(f, &leaf))
 		return false;
-	*ret_result = leaf_translate(f, &leaf, true);
+	*ret_result = huge_translate(f, &leaf, true);
 	kswapd_wake_if_low(f->mm->sys);
 	return true;
 }
@@ -196,6 +196,10 @@ bool huge_fault(struct fault *f, enum mm_fault_result *ret_result)
 
 	if (huge_find(f->mm, f->va, &leaf)) {
 		*ret_result = fault_mapped(f, &leaf);
+		return true;
+	}
+	if (f->vma->flags & VMA_HUGETLB) {
+		*ret_result = hugetlb_fault(f);
 		return true;
 	}
 	if (f->is_fetch)

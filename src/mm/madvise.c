@@ -5,7 +5,7 @@
  *
  * As in Linux holes do not stop the call: what is mapped is advised, and the answer is -ENOMEM.
  */
-#include "mm/huge.h"
+#include "mm/hugetlb.h"
 #include "mm/mmap.h"
 
 enum advice_kind {
@@ -124,6 +124,26 @@ static int advise_file_willneed(struct vma *vma, struct mm_range range)
 	return 0;
 }
 
+/* What Linux refuses of pages of a pool. MADV_DONTNEED leaves a last page that it cuts. */
+static int advise_hugetlb(struct mm *mm, const struct vma *vma, struct mm_range *range,
+			  const struct advice *advice)
+{
+	if (advice->kind == ADVICE_ZAP)
+		range->end = align_down(range->end, PAGE_SIZE << hugetlb_vma_order(vma));
+	if (advice->kind == ADVICE_PAGES || advice->vma_flags & THP_FLAGS ||
+	    range->end < range->start)
+		return -EINVAL;
+	return hugetlb_may_cut(mm, *range) ? 0 : -EINVAL;
+}
+
+/* As Linux: of private anonymous memory only. */
+static bool area_refuses(const struct vma *vma, const struct advice *advice)
+{
+	if (advice->vma_flags & VMA_WIPEONFORK)
+		return vma->mapping || vma->flags & VMA_SHARED;
+	return vma->mapping && advice->pages == anon_advise_free;
+}
+
 static int advise_area(struct mm *mm, struct vma **vma, struct mm_range range,
 		       const struct advice *advice)
 {
@@ -131,13 +151,15 @@ static int advise_area(struct mm *mm, struct vma **vma, struct mm_range range,
 
 	if ((*vma)->flags & VMA_FOREIGN)
 		return 0;
-	if (advice->vma_flags & VMA_WIPEONFORK &&
-	    ((*vma)->mapping || (*vma)->flags & VMA_SHARED))
-		return -EINVAL; /* as Linux: of private anonymous memory only */
-	if ((*vma)->mapping && advice->pages == anon_advise_free)
+	if (area_refuses(*vma, advice))
 		return -EINVAL;
 	if ((*vma)->mapping && advice->pages == anon_advise_willneed)
 		return advise_file_willneed(*vma, range);
+	if ((*vma)->flags & VMA_HUGETLB) {
+		err = advise_hugetlb(mm, *vma, &range, advice);
+		if (err || range.start == range.end)
+			return err;
+	}
 	switch (advice->kind) {
 	case ADVICE_FLAGS:
 		return advise_flags(mm, vma, range, advice);

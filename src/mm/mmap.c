@@ -22,7 +22,7 @@
 
 #include "base/assert.h"
 #include "mm/commit.h"
-#include "mm/huge.h"
+#include "mm/hugetlb.h"
 #include "mm/reclaim.h"
 
 /* Linux's TASK_SIZE: a page below the end of what four levels translate. */
@@ -211,6 +211,8 @@ int mm_unmap_range(struct mm *mm, vaddr_t start, vaddr_t end)
 
 	if (range.start >= range.end || vma_range_is_free(mm, range.start, range.end))
 		return 0;
+	if (!hugetlb_may_cut(mm, range))
+		return -EINVAL;
 	vma = vma_find(mm, range.start);
 	if (vma && vma->start < range.start && vma->end > range.end &&
 	    mm->nr_vmas >= mm_vmas_max(mm))
@@ -357,6 +359,8 @@ static int map_locked(struct mm *mm, struct map_request *req)
 		return err;
 	if (type == 0 && !(req->flags & MM_MAP_FOREIGN))
 		return -EINVAL;
+	if (!hugetlb_may_cut(mm, (struct mm_range){req->addr, req->addr + req->len}))
+		return -EINVAL;
 	err = mm_reserve(
 		mm, &reserve,
 		1 + mm_nr_cuts(mm, (struct mm_range){req->addr, req->addr + req->len}));
@@ -428,14 +432,17 @@ static int map_request(struct mm *mm, struct map_request *req, uint64_t len, vad
  * Return: 0; -EINVAL, -EEXIST as Linux; -ENOMEM as Linux, where a fixed range does not lie in
  * the window, and where the overcommit mode forbids it; -EOPNOTSUPP for what the manager does
  * not do (a file: mm_map_file(); shared memory, where the machine cannot map a frame twice;
- * MM_MAP_32BIT, MM_MAP_GROWSDOWN, MM_MAP_LOCKED, MM_MAP_HUGETLB); -EAGAIN (see the top); the
- * machine's -errno. If a machine refuses a range that replaces another, the other is gone, as
- * POSIX allows. Context: takes sys->lock and write-locks mm.
+ * MM_MAP_32BIT, MM_MAP_GROWSDOWN, MM_MAP_LOCKED; MM_MAP_HUGETLB where the machine has no larger
+ * pages, see hugetlb_map()); -EINVAL also where a page of the pool would be cut; -EAGAIN (see
+ * the top); the machine's -errno. If a machine refuses a range that replaces another, the other
+ * is gone, as POSIX allows. Context: takes sys->lock and write-locks mm.
  */
 int mm_map(struct mm *mm, vaddr_t hint, uint64_t len, int prot, int flags, vaddr_t *ret_addr)
 {
 	struct map_request req = {.addr = hint, .prot = prot, .flags = flags};
 
+	if ((flags & MM_MAP_HUGETLB) && (mm->sys->machine->ops->caps & MACHINE_HUGE))
+		return hugetlb_map(mm, hint, len, prot, flags, ret_addr);
 	if (!map_is_supported(mm, flags))
 		return -EOPNOTSUPP;
 	return map_request(mm, &req, len, ret_addr);

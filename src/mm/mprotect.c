@@ -6,6 +6,7 @@
  * As in Linux the range is worked on area by area: a hole, or an area that the machine refuses,
  * ends the call after what lies before was changed.
  */
+#include "mm/hugetlb.h"
 #include "mm/mmap.h"
 
 #include "mm/commit.h"
@@ -120,6 +121,8 @@ static int protect_locked(struct mm *mm, struct mm_range range, uint32_t prot)
 
 	if (!vma_find(mm, range.start))
 		return -ENOMEM;
+	if (!hugetlb_may_cut(mm, range))
+		return -EINVAL;
 	nr_cuts = mm_nr_cuts(mm, range);
 	if (mm->nr_vmas + nr_cuts > mm_vmas_max(mm))
 		return -ENOMEM;

@@ -19,7 +19,7 @@
 
 #include "base/assert.h"
 #include "mm/commit.h"
-#include "mm/huge.h"
+#include "mm/hugetlb.h"
 #include "mm/reclaim.h"
 
 #define TASK_SIZE (PGTABLE_VA_MAX - PAGE_SIZE) /* as in mmap.c */
@@ -272,6 +272,8 @@ static int remap_move(const struct remap *r)
 		return -ENOMEM;
 	if (!mm_range_in_window(mm, r->new_addr, r->new_len))
 		return -ENOMEM;
+	if (!hugetlb_may_cut(mm, (struct mm_range){r->new_addr, r->new_addr + r->new_len}))
+		return -EINVAL;
 	err = move_reserve(r, &reserve);
 	if (!err)
 		err = move_charge(r, &reserve);
@@ -374,6 +376,17 @@ static int remap_to(struct remap *r)
 	return remap_move(r);
 }
 
+/* Pages of a pool stay where they are. */
+static bool has_hugetlb(struct mm *mm, struct mm_range range)
+{
+	struct vma *vma = vma_find_first(mm, range.start);
+
+	for (; vma && vma->start < range.end; vma = vma_next(vma))
+		if (vma->flags & VMA_HUGETLB)
+			return true;
+	return false;
+}
+
 static int remap_locked(struct remap *r)
 {
 	struct vma *vma;
@@ -387,6 +400,8 @@ static int remap_locked(struct remap *r)
 		return -EFAULT;
 	if (vma->flags & VMA_FOREIGN)
 		return -EOPNOTSUPP;
+	if (has_hugetlb(r->mm, old_range(r)))
+		return -EINVAL;
 	if (remap_has_new_addr(r))
 		return remap_to(r);
 	if (r->new_len > r->old_len)

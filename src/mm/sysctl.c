@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "mm/huge.h"
+#include "mm/hugetlb.h"
 #include "mm/reclaim.h"
 #include "mm/vma.h"
 
@@ -60,6 +60,9 @@ static void thp_changed(struct mm_system *sys)
 #define THP(name) "transparent_hugepage." name
 
 static const struct sysctl_row sysctl_rows[] = {
+	{{"hugepages-1048576kB.nr_hugepages", 0, INT_MAX, 0},
+	 FIELD(cfg.nr_hugepages_1g),
+	 hugetlb_resize},
 	{{THP("enabled"), MM_THP_NEVER, MM_THP_ALWAYS, MM_THP_NEVER},
 	 FIELD(cfg.thp),
 	 thp_changed},
@@ -88,6 +91,8 @@ static const struct sysctl_row sysctl_rows[] = {
 	{{"vm.min_free_kbytes", 0, INT_MAX, MM_SYSCTL_COMPUTED},
 	 FIELD(cfg.min_free_kbytes),
 	 watermarks_changed},
+	{{"vm.nr_hugepages", 0, INT_MAX, 0}, FIELD(cfg.nr_hugepages), hugetlb_resize},
+	{{"vm.nr_overcommit_hugepages", 0, INT_MAX, 0}, FIELD(tune.nr_overcommit_hugepages)},
 	{{"vm.overcommit_kbytes", 0, INT64_MAX, 0},
 	 FIELD(tune.overcommit_kbytes),
 	 overcommit_kbytes_changed},

@@ -17,6 +17,7 @@ struct mm_tunables {
 	int32_t khugepaged_pages_to_scan, khugepaged_max_ptes_none, khugepaged_max_ptes_swap;
 	int32_t khugepaged_max_ptes_shared, khugepaged_scan_sleep_millisecs;
 	int32_t khugepaged_alloc_sleep_millisecs;
+	uint32_t nr_overcommit_hugepages;
 	int64_t admin_reserve_kbytes, user_reserve_kbytes;
 };
 

@@ -13,7 +13,7 @@
 #include "base/assert.h"
 #include "base/checked.h"
 #include "mm/commit.h"
-#include "mm/huge.h"
+#include "mm/hugetlb.h"
 #include "mm/mmap.h"
 #include "mm/rmap.h"
 #include "mm/slab.h"
@@ -149,6 +149,7 @@ int mm_system_create(const struct mm_config *cfg, struct mm_system **ret_sys)
 	if (cfg->min_free_kbytes == 0)
 		sys->cfg.min_free_kbytes = zones_default_min_free_kbytes(sys);
 	huge_init(sys);
+	hugetlb_init(sys);
 	zones_set_watermarks(sys, sys->cfg.min_free_kbytes, cfg->watermark_scale_factor);
 	zone_set_pcps(sys, &sys->zones[0], cfg->machine->ram + layout.pcps);
 	commit_init(sys);

@@ -79,6 +79,16 @@ struct khugepaged {
 	uint64_t full_scans, pages_collapsed;
 };
 
+/* A pool of huge pages (mm/hugetlb.c). In pages of its size. */
+struct hugetlb_pool {
+	unsigned int order; /* (c) */
+	struct page_list free;
+	uint64_t nr_total;    /* HugePages_Total: free and in use */
+	uint64_t nr_reserved; /* HugePages_Rsvd: promised to areas, not yet touched */
+	uint64_t nr_pending;  /* of these, for areas that are about to be made */
+	uint64_t nr_surplus;  /* HugePages_Surp: above what was asked for; freed when unused */
+};
+
 struct mm_system {
 	struct mm_lock lock;
 	struct mm_config cfg;	 /* (c), but for what mm_sysctl_set() changes */
@@ -115,6 +125,7 @@ struct mm_system {
 	unsigned int kswapd_priority;
 	unsigned int kswapd_failures; /* passes that freed nothing, in a row */
 	struct khugepaged khugepaged;
+	struct hugetlb_pool hugetlb[2]; /* of 2 MiB and of 1 GiB */
 	uint64_t now_ns;
 	uint64_t nr_touched;   /* pages of programs that have content: resident or in a slot */
 	uint64_t nr_io;	       /* frames with I/O in flight */

@@ -25,7 +25,7 @@
 #include "base/checked.h"
 #include "mm/commit.h"
 #include "mm/filemap.h"
-#include "mm/huge.h"
+#include "mm/hugetlb.h"
 #include "mm/slab.h"
 #include "mm/system.h"
 
@@ -219,6 +219,8 @@ void vma_remove(struct mm *mm, struct vma *vma)
 	count_pages(mm, vma->flags, -vma_pages(vma));
 	if (vma->mapping)
 		filemap_area_unlinked(vma->mapping, vma);
+	if (vma->flags & VMA_HUGETLB)
+		hugetlb_area_gone(mm->sys, vma);
 	kmem_cache_free(mm->sys, mm->sys->vma_cache, vma);
 }
 
@@ -327,7 +329,7 @@ void vma_grow(struct mm *mm, struct vma *vma, vaddr_t end)
 
 static bool vma_can_follow(const struct vma *prev, const struct vma *vma)
 {
-	if (!prev || !vma || prev->end != vma->start ||
+	if (!prev || !vma || prev->end != vma->start || vma->flags & VMA_HUGETLB ||
 	    ((prev->flags ^ vma->flags) & ~(uint32_t)VMA_TOUCHED))
 		return false;
 	return prev->mapping == vma->mapping &&

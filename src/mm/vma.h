@@ -35,6 +35,7 @@ enum vma_flags {
 	VMA_HUGEPAGE = 1 << 16,
 	VMA_NOHUGEPAGE = 1 << 17,
 	VMA_HUGETLB = 1 << 18,
+	VMA_HUGETLB_1G = 1 << 19, /* of 1 GiB */
 };
 
 #define VMA_PROT (VMA_READ | VMA_WRITE | VMA_EXEC) /* the values of MM_PROT_* */

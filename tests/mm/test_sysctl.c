@@ -57,7 +57,8 @@ static void names_are_sorted_and_of_linux(void **state)
 	for (unsigned int i = 0; mm_sysctl_info(i, &info) == 0; i++) {
 		assert_true(strcmp(last, info.name) < 0);
 		assert_true(strncmp(info.name, "vm.", 3) == 0 ||
-			    strncmp(info.name, "transparent_hugepage.", 21) == 0);
+			    strncmp(info.name, "transparent_hugepage.", 21) == 0 ||
+			    strncmp(info.name, "hugepages-", 10) == 0);
 		last = info.name;
 	}
 }
@@ -81,7 +82,8 @@ static void every_bound_is_kept(void **state)
 					 -EINVAL);
 		assert_int_equal(get(&w, info.name), was);
 		assert_int_equal(mm_sysctl_set(w.sys, info.name, info.max), 0);
-		assert_int_equal(get(&w, info.name), info.max);
+		if (!strstr(info.name, "nr_hugepages")) /* says what could be had */
+			assert_int_equal(get(&w, info.name), info.max);
 		world_check(&w);
 		assert_int_equal(mm_sysctl_set(w.sys, info.name, info.min), 0);
 		assert_int_equal(get(&w, info.name), info.min);
