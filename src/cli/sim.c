@@ -40,6 +40,9 @@ static const char help[] =
 static const char help_end[] =
 	"\n"
 	"  --seed N             of a pattern, and of a policy that draws lots; 1 if not given\n"
+	"  --thp WHICH          huge pages: never, madvise (no source has advice), always, of "
+	"2 MiB,\n"
+	"                       64k, or both; never if not given\n"
 	"  --tlb NAME           the processor; " SIM_TLB_DEFAULT
 	" if not given; none: translation is\n"
 	"                       free; help lists them\n"
@@ -75,7 +78,7 @@ static const struct option long_options[] = {
 	{"tlb", required_argument, NULL, OPTION_TLB},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"help", no_argument, NULL, OPTION_HELP},
-	{"thp", optional_argument, NULL, OPTION_THP},
+	{"thp", required_argument, NULL, OPTION_THP},
 	{0},
 };
 
@@ -124,6 +127,9 @@ static bool take_value(struct sim_options *options, int code)
 		return true;
 	case OPTION_TLB:
 		options->tlb = optarg;
+		return true;
+	case OPTION_THP:
+		options->thp = optarg;
 		return true;
 	default:
 		return false;
@@ -229,10 +235,6 @@ int cli_sim(int argc, char **argv)
 			continue;
 		if (code == OPTION_HELP)
 			return print_help();
-		if (code == OPTION_THP) {
-			complain("--thp: huge pages are not simulated yet; leave it out");
-			return EXIT_USAGE;
-		}
 		if (code != OPTION_JSON)
 			return cli_bad_option(argv, code, "ration sim --help");
 		is_json = true;

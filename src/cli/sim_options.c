@@ -222,6 +222,32 @@ static int read_policy(const char *text, struct sim_config *cfg)
 	return EXIT_USAGE;
 }
 
+static int read_thp(const char *text, struct sim_config *cfg)
+{
+	static const struct {
+		const char *name;
+		enum mm_thp thp, thp_64k;
+	} values[] = {
+		{"never", MM_THP_NEVER, MM_THP_NEVER},
+		{"madvise", MM_THP_NEVER, MM_THP_NEVER}, /* no source has advice */
+		{"64k", MM_THP_NEVER, MM_THP_ALWAYS},
+		{"always", MM_THP_ALWAYS, MM_THP_NEVER},
+		{"both", MM_THP_ALWAYS, MM_THP_ALWAYS},
+	};
+
+	if (!text)
+		text = values[0].name;
+	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+		if (strcmp(text, values[i].name) != 0)
+			continue;
+		cfg->thp = values[i].thp;
+		cfg->thp_64k = values[i].thp_64k;
+		return EXIT_OK;
+	}
+	complain("--thp %s: wants never, madvise, always, 64k or both", text);
+	return EXIT_USAGE;
+}
+
 static int read_tlb(const char *text, struct sim_config *cfg)
 {
 	if (!text)
@@ -294,6 +320,8 @@ int sim_options_read(const struct sim_options *options, struct sim_request *ret_
 		status = read_policy(options->policy, &request.cfg);
 	if (!status)
 		status = read_tlb(options->tlb, &request.cfg);
+	if (!status)
+		status = read_thp(options->thp, &request.cfg);
 	if (!status)
 		status = read_source(options->source, &request);
 	if (!status)

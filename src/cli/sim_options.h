@@ -9,7 +9,7 @@
 
 /* NULL: not given. */
 struct sim_options {
-	const char *ram, *swap, *swappiness, *page_cluster, *policy, *sweep, *seed, *tlb;
+	const char *ram, *swap, *swappiness, *page_cluster, *policy, *sweep, *seed, *tlb, *thp;
 	const char *source;
 };
 

@@ -110,7 +110,7 @@ static int leaf_change(struct machine_space *space, pte_t *entry, struct machine
 	now = soft_entry_swap(space->soft, entry, want);
 	if (mirror && change->old_pte != change->new_pte) {
 		now |= mirror_clear(mirror, USED);
-		soft_huge_mirror(change->new_pte ? want : 0, mirror);
+		soft_huge_mirror(pte_is_present(change->new_pte) ? want : 0, mirror);
 	}
 	if (!pte_is_present(change->new_pte))
 		*put_by = 0;

@@ -46,6 +46,7 @@
 #include "sim/region.h"
 
 #define NR_PIDS	     65536
+#define PAGES_64K    16
 #define USER_END     (PGTABLE_VA_MAX - PAGE_SIZE) /* Linux's TASK_SIZE */
 #define REGION_BYTES ((uint64_t)1 << SOFT_REPLAY_SHIFT)
 #define KSWAPD_BATCH 32		/* SWAP_CLUSTER_MAX */
@@ -69,7 +70,8 @@ struct sim_replay {
 	uint64_t now;	   /* cycles */
 	uint64_t clock_ns; /* now, for the device and the manager */
 	uint64_t next_event;
-	uint64_t kswapd_at; /* when kswapd is free to work */
+	uint64_t kswapd_at;	/* when kswapd is free to work */
+	uint64_t khugepaged_at; /* when khugepaged wants to; NEVER: it does not run */
 	bool is_kswapd_due;
 	bool is_woken; /* who was told RETRY may ask again */
 
@@ -105,23 +107,34 @@ static bool is_swap_full(const struct sim_replay *r)
 	return r->swap && swapdev_model_is_full(r->swap);
 }
 
+/* When kswapd or khugepaged, of which one works at a time, wants to be called. */
+static uint64_t background_due(const struct sim_replay *r)
+{
+	uint64_t due = r->is_kswapd_due ? r->now : r->khugepaged_at;
+
+	return max_u64(due, max_u64(r->kswapd_at, r->now));
+}
+
 static void find_next_event(struct sim_replay *r)
 {
 	uint64_t device_ns = r->swap ? swapdev_model_next_ns(r->swap) : NEVER;
 
 	r->next_event = device_ns == NEVER ? NEVER : device_ns * SIM_CYCLES_NS;
-	if (r->is_kswapd_due && !is_swap_full(r))
-		r->next_event = min_u64(r->next_event, max_u64(r->kswapd_at, r->now));
+	if (!is_swap_full(r))
+		r->next_event = min_u64(r->next_event, background_due(r));
 }
 
-/* A batch of kswapd's, which takes in what has ended, too. */
+/* A batch of kswapd's, which takes in what has ended, too; or a turn of khugepaged. */
 static void run_kswapd(struct sim_replay *r)
 {
 	uint64_t scanned = r->sys->vmstat[MM_VMSTAT_pgscan_kswapd];
+	uint64_t due_ns = mm_step(r->sys, r->clock_ns, KSWAPD_BATCH);
 
-	r->is_kswapd_due = false;
-	if (mm_step(r->sys, r->clock_ns, KSWAPD_BATCH) == 0)
-		r->is_kswapd_due = true;
+	r->is_kswapd_due = due_ns == 0;
+	if (due_ns > 0)
+		r->khugepaged_at = due_ns < NEVER / SIM_CYCLES_NS - r->clock_ns
+					   ? (r->clock_ns + due_ns) * SIM_CYCLES_NS
+					   : NEVER;
 	scanned = r->sys->vmstat[MM_VMSTAT_pgscan_kswapd] - scanned;
 	r->kswapd_at = r->now + KSWAPD_WORK + scanned * r->cfg.costs.scan;
 }
@@ -130,7 +143,7 @@ static void run_kswapd(struct sim_replay *r)
 static void run_events(struct sim_replay *r)
 {
 	set_clock(r);
-	if (r->is_kswapd_due && r->kswapd_at <= r->now && !is_swap_full(r))
+	if (background_due(r) <= r->now && !is_swap_full(r))
 		run_kswapd(r);
 	else
 		mm_step(r->sys, r->clock_ns, 0);
@@ -151,17 +164,25 @@ static void wait_for_event(struct sim_replay *r)
 	run_events(r);
 }
 
-/* Calls the manager once for a fault, and charges what it did but the fault itself. */
+/* Pages that faults have zeroed beyond one each. */
+static uint64_t nr_zeroed(const struct sim_replay *r)
+{
+	return r->sys->vmstat[MM_VMSTAT_thp_fault_alloc] * (PGTABLE_ENTRIES - 1) +
+	       r->sys->vmstat[MM_VMSTAT_anon_64k_fault_alloc] * (PAGES_64K - 1);
+}
+
+/* Calls the manager once for a fault, and charges what it did. */
 static enum mm_fault_result call_fault(struct sim_replay *r, struct mm *mm,
 				       const struct trace_access *access)
 {
-	uint64_t scanned = r->sys->vmstat[MM_VMSTAT_pgscan_direct];
+	uint64_t scanned = r->sys->vmstat[MM_VMSTAT_pgscan_direct], zeroed = nr_zeroed(r);
 	enum mm_fault_result result;
 	uint64_t cost;
 
 	set_clock(r);
 	result = mm_fault(mm, access->va, access->op);
-	cost = (r->sys->vmstat[MM_VMSTAT_pgscan_direct] - scanned) * r->cfg.costs.scan;
+	cost = (r->sys->vmstat[MM_VMSTAT_pgscan_direct] - scanned) * r->cfg.costs.scan +
+	       (nr_zeroed(r) - zeroed) * r->cfg.costs.zero;
 	if (result == MM_FAULT_MINOR)
 		cost += r->cfg.costs.minor_fault;
 	else if (result == MM_FAULT_MAJOR)
@@ -426,6 +447,8 @@ static int system_create(struct sim_replay *r)
 	cfg.policy_seed = r->cfg.seed;
 	cfg.swappiness = r->cfg.swappiness;
 	cfg.page_cluster = r->cfg.page_cluster;
+	cfg.thp = r->cfg.thp;
+	cfg.thp_64k = r->cfg.thp_64k;
 	cfg.overcommit_memory = MM_OVERCOMMIT_ALWAYS; /* what was traced was granted */
 	cfg.window_start = 0;
 	cfg.window_end = PGTABLE_VA_MAX;
@@ -466,10 +489,15 @@ int sim_replay_create(const struct sim_config *cfg, struct sim_replay **ret_repl
 	struct sim_replay *r = calloc(1, sizeof(*r));
 	int err;
 
+	if (cfg->thp == MM_THP_ALWAYS)
+		soft.caps |= MACHINE_HUGE_2M;
+	if (cfg->thp_64k == MM_THP_ALWAYS)
+		soft.caps |= MACHINE_HUGE_64K;
 	if (!r)
 		return sim_fail(error, -ENOMEM, "%s", strerror(ENOMEM));
 	r->cfg = *cfg;
 	r->next_event = NEVER;
+	r->khugepaged_at = cfg->thp == MM_THP_ALWAYS ? 0 : NEVER;
 	err = sim_region_map_init(&r->regions);
 	if (!err)
 		err = machine_soft_create(&soft, &r->machine);
@@ -479,6 +507,8 @@ int sim_replay_create(const struct sim_config *cfg, struct sim_replay **ret_repl
 		err = swap_create(r);
 	if (!err)
 		err = system_create(r);
+	if (!err)
+		find_next_event(r);
 	if (err) {
 		unmake(r);
 		return sim_fail(error, err, "%" PRIu64 " bytes of RAM cannot be simulated: %s",

@@ -21,11 +21,13 @@ struct sim_costs {
 	uint32_t minor_fault; /* without I/O */
 	uint32_t major_fault; /* beside the wait for its I/O */
 	uint32_t scan;	      /* a page that reclaim looks at */
+	uint32_t zero;	      /* a page of a larger one, beyond its first */
 };
 
-#define SIM_COSTS_DEFAULT                                                          \
-	{                                                                          \
-		.access = 4, .minor_fault = 2000, .major_fault = 8000, .scan = 400 \
+#define SIM_COSTS_DEFAULT                                                           \
+	{                                                                           \
+		.access = 4, .minor_fault = 2000, .major_fault = 8000, .scan = 400, \
+		.zero = 400                                                         \
 	}
 
 struct sim_config {
@@ -33,6 +35,7 @@ struct sim_config {
 	uint64_t swap_bytes; /* 0: none */
 	struct swapdev_model_params swap;
 	uint32_t swappiness, page_cluster;
+	enum mm_thp thp, thp_64k; /* MM_THP_ALWAYS or MM_THP_NEVER: nobody gives advice */
 	const struct policy_ops *policy;
 	uint64_t seed; /* of a policy that draws lots */
 	struct sim_costs costs;

@@ -25,6 +25,11 @@ static double mib_of_pages(uint64_t nr_pages)
 	return (double)(nr_pages * PAGE_SIZE) / MIB;
 }
 
+static bool has_huge_pages(const struct sim_config *cfg)
+{
+	return cfg->thp == MM_THP_ALWAYS || cfg->thp_64k == MM_THP_ALWAYS;
+}
+
 static void print_setup(const struct sim_report *report, FILE *out)
 {
 	const struct sim_config *cfg = &report->request->cfg;
@@ -41,6 +46,9 @@ static void print_setup(const struct sim_report *report, FILE *out)
 		cfg->page_cluster, report->policy_name);
 	if (cfg->tlb)
 		fprintf(out, "TLB of %s\n", cfg->tlb->title);
+	if (has_huge_pages(cfg))
+		fprintf(out, "huge pages:%s%s\n", cfg->thp == MM_THP_ALWAYS ? " 2 MiB" : "",
+			cfg->thp_64k == MM_THP_ALWAYS ? " 64 KiB" : "");
 	fputc('\n', out);
 }
 
@@ -55,12 +63,14 @@ static void print_stat(FILE *out, const char *what, const struct sim_result *res
 	print_count(out, what, result->vmstat[item], mm_vmstat_names[item]);
 }
 
+struct stat_line {
+	const char *what;
+	enum mm_vmstat_item item;
+};
+
 static void print_stats(FILE *out, const struct sim_result *result)
 {
-	static const struct {
-		const char *what;
-		enum mm_vmstat_item item;
-	} stats[] = {
+	static const struct stat_line stats[] = {
 		{"major faults", MM_VMSTAT_pgmajfault},
 		{"pages swapped in", MM_VMSTAT_pswpin},
 		{"pages swapped out", MM_VMSTAT_pswpout},
@@ -72,7 +82,25 @@ static void print_stats(FILE *out, const struct sim_result *result)
 		{"  and freed", MM_VMSTAT_pgsteal_direct},
 		{"activated", MM_VMSTAT_pgactivate},
 		{"deactivated", MM_VMSTAT_pgdeactivate},
+		{"refaults", MM_VMSTAT_workingset_refault_anon},
+		{"  activated", MM_VMSTAT_workingset_activate_anon},
+		{"  of active pages", MM_VMSTAT_workingset_restore_anon},
 		{"allocation stalls", MM_VMSTAT_allocstall},
+	};
+
+	for (size_t i = 0; i < sizeof(stats) / sizeof(stats[0]); i++)
+		print_stat(out, stats[i].what, result, stats[i].item);
+}
+
+static void print_huge(FILE *out, const struct sim_result *result)
+{
+	static const struct stat_line stats[] = {
+		{"2 MiB pages", MM_VMSTAT_thp_fault_alloc},
+		{"  none to be had", MM_VMSTAT_thp_fault_fallback},
+		{"  made by khugepaged", MM_VMSTAT_thp_collapse_alloc},
+		{"  split", MM_VMSTAT_thp_split_page},
+		{"64 KiB pages", MM_VMSTAT_anon_64k_fault_alloc},
+		{"  none to be had", MM_VMSTAT_anon_64k_fault_fallback},
 	};
 
 	for (size_t i = 0; i < sizeof(stats) / sizeof(stats[0]); i++)
@@ -90,13 +118,9 @@ static uint64_t tlb_misses(const struct tlb_stats *tlb, unsigned int level, enum
 	return misses;
 }
 
-static bool is_size_used(const struct tlb_stats *tlb, enum tlb_size size)
+static bool is_size_used(const struct tlb_stats *tlb, enum tlb_kind kind, enum tlb_size size)
 {
-	uint64_t nr = 0;
-
-	for (unsigned int kind = 0; kind < TLB_NR_KINDS; kind++)
-		nr += tlb->hits[0][kind][size] + tlb_misses(tlb, 0, kind, size);
-	return nr > 0;
+	return tlb->hits[0][kind][size] + tlb_misses(tlb, 0, kind, size) > 0;
 }
 
 static const char *const tlb_kind_names[] = {"instructions", "data"};
@@ -112,7 +136,7 @@ static void print_tlb(FILE *out, const struct tlb_stats *tlb)
 		enum tlb_kind kind = i / TLB_NR_SIZES;
 		enum tlb_size size = i % TLB_NR_SIZES;
 
-		if (size != TLB_4K && !is_size_used(tlb, size))
+		if (size != TLB_4K && !is_size_used(tlb, kind, size))
 			continue;
 		snprintf(what, sizeof(what), "%s, %s", tlb_kind_names[kind],
 			 tlb_size_name(size));
@@ -139,6 +163,8 @@ static void print_single(FILE *out, const struct sim_config *cfg,
 	print_count(out, "processes", result->nr_processes, "");
 	print_count(out, "minor faults", minor_faults(result), "pgfault - pgmajfault");
 	print_stats(out, result);
+	if (has_huge_pages(cfg))
+		print_huge(out, result);
 	if (cfg->tlb)
 		print_tlb(out, &result->tlb);
 	fprintf(out, "%-22s %10.1f MiB\n", "peak resident",
@@ -281,11 +307,13 @@ void sim_report_json(const struct sim_report *report, FILE *out)
 	fprintf(out,
 		", \"seed\": %" PRIu64 ", \"policy\": \"%s\", \"swap_bytes\": %" PRIu64
 		", \"swap_device\": \"%s\", \"swappiness\": %u, \"page_cluster\": %u"
-		", \"tlb\": \"%s\", \"rows\": [",
+		", \"tlb\": \"%s\", \"thp\": %s, \"thp_64k\": %s, \"rows\": [",
 		request->seed, report->policy_name, request->cfg.swap_bytes,
 		request->cfg.swap_bytes ? request->cfg.swap.name : "none",
 		request->cfg.swappiness, request->cfg.page_cluster,
-		request->cfg.tlb ? request->cfg.tlb->name : "none");
+		request->cfg.tlb ? request->cfg.tlb->name : "none",
+		request->cfg.thp == MM_THP_ALWAYS ? "true" : "false",
+		request->cfg.thp_64k == MM_THP_ALWAYS ? "true" : "false");
 	for (unsigned int i = 0; i < request->nr_rows; i++) {
 		if (i)
 			fputs(", ", out);

@@ -220,6 +220,61 @@ static void every_reference_is_a_hit_or_a_walk(void **state)
 	}
 }
 
+/* Each region of 2 MiB is one page: one fault, one entry of the TLB, one walk that succeeds. */
+static void huge_pages_fault_once_each(void **state)
+{
+	static const char *const presets[] = {NULL, "skylake", "cortex-a76"};
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		struct sim_config cfg = config(64 * MIB, 64 * MIB);
+		struct sim_result result;
+
+		cfg.tlb = presets[i] ? tlb_preset_find(presets[i]) : NULL;
+		cfg.thp = MM_THP_ALWAYS;
+		assert_int_equal(
+			run_pattern(&cfg, "sequential,pages=4096,passes=3,writes=100", &result),
+			0);
+		assert_int_equal(result.vmstat[MM_VMSTAT_pgfault], 8);
+		assert_int_equal(result.vmstat[MM_VMSTAT_thp_fault_alloc], 8);
+		assert_int_equal(result.resident_peak, 4096);
+		assert_int_equal(result.tlb.walks[TLB_DATA][TLB_2M], presets[i] ? 8 : 0);
+		assert_int_equal(result.tlb.walks[TLB_DATA][TLB_4K], 0);
+	}
+}
+
+static void pages_of_64k_fault_once_each(void **state)
+{
+	struct sim_config cfg = config_tlb(64 * MIB, "cortex-a76");
+	struct sim_result result;
+
+	(void)state;
+	cfg.thp_64k = MM_THP_ALWAYS;
+	assert_int_equal(
+		run_pattern(&cfg, "sequential,pages=4096,passes=3,writes=100", &result), 0);
+	assert_int_equal(result.vmstat[MM_VMSTAT_pgfault], 4096 / 16);
+	assert_int_equal(result.vmstat[MM_VMSTAT_anon_64k_fault_alloc], 4096 / 16);
+	assert_int_equal(result.tlb.walks[TLB_DATA][TLB_64K], 4096 / 16);
+}
+
+/* Under pressure large pages are split, and none of their parts is lost or counted twice. */
+static void huge_pages_are_split_under_pressure(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++) {
+		struct sim_config cfg = config(16 * MIB, 128 * MIB);
+		struct sim_result result;
+
+		cfg.tlb = i % 2 ? tlb_preset_find("zen3") : NULL;
+		cfg.thp = i < 2 ? MM_THP_ALWAYS : MM_THP_NEVER;
+		cfg.thp_64k = MM_THP_ALWAYS;
+		assert_int_equal(run_pattern(&cfg, "zipf,pages=8192,accesses=60000", &result),
+				 0);
+		assert_true(result.vmstat[MM_VMSTAT_thp_split_page] > 0 || i >= 2);
+		assert_true(result.vmstat[MM_VMSTAT_pgmajfault] > 0);
+	}
+}
+
 /* What was only read is written out once, and after that has its copy in swap. */
 static void clean_pages_are_written_once(void **state)
 {
@@ -376,6 +431,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_set_that_the_second_level_holds_walks_once_a_page),
 	cmocka_unit_test(a_first_write_walks_again),
 	cmocka_unit_test(every_reference_is_a_hit_or_a_walk),
+	cmocka_unit_test(huge_pages_fault_once_each),
+	cmocka_unit_test(pages_of_64k_fault_once_each),
+	cmocka_unit_test(huge_pages_are_split_under_pressure),
 	cmocka_unit_test(clean_pages_are_written_once),
 	cmocka_unit_test(readahead_turns_major_faults_into_minor),
 	cmocka_unit_test(a_slower_device_takes_longer_for_the_same),

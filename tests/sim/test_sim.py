@@ -159,7 +159,7 @@ class Mistakes(unittest.TestCase):
                 ("no such policy", ["--policy", "magic", pattern]),
                 ("no such processor", ["--tlb", "z80", pattern]),
                 ("wants a whole number", ["--seed", "18446744073709551616", pattern]),
-                ("not simulated yet", ["--thp", pattern]),
+                ("wants never, ", ["--thp", "1G", pattern]),
                 ("no such pattern", ["pattern:cyclic"]),
                 ("no such parameter", ["pattern:zipf,page=4"]),
                 ("reads its source once for each row", ["--sweep", "ram=4M..8M:2", "-"])):
