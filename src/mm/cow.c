@@ -193,6 +193,7 @@ static int entry_unshare(struct mm *mm, vaddr_t va, pte_t *pte)
 	sys->policy_ops->insert(sys->policy, new);
 	if (!page_is_mapped(old))
 		anon_page_put(sys, old);
+	mm->nr_starved = 0; /* this is done, however often the call has to come back */
 	STAT(sys, pgcow, 1);
 	return 0;
 }

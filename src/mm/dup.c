@@ -256,6 +256,7 @@ static int fork_locked(struct mm *parent, struct mm **ret_child)
 		return err;
 	err = dup_mm(&d);
 	if (err) {
+		parent->nr_wanted = (uint32_t)parent->nr_tables;
 		mm_destroy_locked(d.child);
 		return err;
 	}

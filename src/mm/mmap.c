@@ -57,7 +57,9 @@ int mm_write_end(struct mm *mm, int err)
 	mm_write_unlock(mm);
 	filemap_reap(sys);
 	if (err == MM_NO_FRAMES)
-		err = mm_reclaim_for_kernel(sys);
+		err = mm_reclaim_for_call(mm);
+	else if (!err)
+		mm->nr_starved = 0;
 	sys_unlock(sys);
 	return err;
 }

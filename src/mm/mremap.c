@@ -147,6 +147,18 @@ static int move_split_huge(const struct remap *r)
 	return err ? err : huge_split_range(r->mm, to);
 }
 
+/* Before anything is taken that a lack of frames would have to give back. */
+static int move_unshare(const struct remap *r)
+{
+	struct mm_range moved = moved_range(r);
+	int err;
+
+	if (!r->mm->family)
+		return 0;
+	err = mm_idle_range(r->mm, moved.start, moved.end);
+	return err ? err : anon_range_unshare(r->mm, moved.start, moved.end);
+}
+
 /* A table for each entry that will move. */
 static int move_prepare_tables(const struct remap *r)
 {
@@ -165,8 +177,6 @@ static int move_drop_translations(const struct remap *r)
 	struct mm_range moved = moved_range(r);
 	int err = mm_idle_range(r->mm, moved.start, moved.end);
 
-	if (!err)
-		err = anon_range_unshare(r->mm, moved.start, moved.end);
 	for (struct vma *vma = first_area(r); vma && !err; vma = next_area(r, vma))
 		err = clear_new_range(r->mm, new_range(r, vma));
 	if (!err)
@@ -274,7 +284,9 @@ static int remap_move(const struct remap *r)
 		return -ENOMEM;
 	if (!hugetlb_may_cut(mm, (struct mm_range){r->new_addr, r->new_addr + r->new_len}))
 		return -EINVAL;
-	err = move_reserve(r, &reserve);
+	err = move_unshare(r);
+	if (!err)
+		err = move_reserve(r, &reserve);
 	if (!err)
 		err = move_charge(r, &reserve);
 	if (!err)

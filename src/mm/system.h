@@ -52,8 +52,10 @@ struct mm {
 	int32_t users;		    /* readers, or -1: one writer */
 	uint32_t readers_to_refuse; /* a writer was refused: it is let in before so many readers
 				     */
-	bool was_writer_refused;    /* it wants to be woken */
-	bool is_doomed;		    /* mm_destroy() waits for readers */
+	uint32_t nr_wanted;	    /* frames that the call has to have at once, beside one */
+	uint32_t nr_starved; /* calls in a row that found no memory, but were worth repeating */
+	bool was_writer_refused; /* it wants to be woken */
+	bool is_doomed;		 /* mm_destroy() waits for readers */
 	struct rb_root vmas;
 	struct vma *vma_cached; /* the last that was looked for; NULL: none */
 	uint64_t nr_vmas;
@@ -213,11 +215,13 @@ int mm_machine_region(struct mm *mm, vaddr_t start, vaddr_t end, enum machine_re
 		      int prot);
 
 /*
- * Memory for the manager's own use has run out: reclaim some (mm/vmscan.c).
+ * Memory for the manager's own use has run out: reclaim some (mm/vmscan.c). The second is for a
+ * call on an mm: it frees mm->nr_wanted frames, and says no where one comes back too often.
  * Return: -EAGAIN if something was freed or is on its way, so that the caller is worth calling
  * again; -ENOMEM if nothing can be. Context: sys->lock held, dropped and retaken; mm unlocked.
  */
 int mm_reclaim_for_kernel(struct mm_system *sys);
+int mm_reclaim_for_call(struct mm *mm);
 
 /*
  * What a page table entry held is not wanted any more (mm/rmap.c). The caller has cleared the

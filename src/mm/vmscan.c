@@ -20,6 +20,9 @@
 /* A pass over everything that frees nothing is repeated so often before the last word. */
 #define LAST_ROUNDS 3
 
+/* So often a call that needs memory is told to come back, before there is none. */
+#define STARVED_MAX 256
+
 /*
  * With so many frames on their way whoever needs one waits for those: more writes would only
  * queue up behind them, and throw out pages that need not go.
@@ -207,23 +210,18 @@ unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int 
 	return gone;
 }
 
-static bool has_free_frames(const struct mm_system *sys)
+/* So many, and one more, above the min watermark? */
+static bool has_free_frames(const struct mm_system *sys, uint32_t nr)
 {
 	for (unsigned int i = 0; i < sys->nr_zones; i++)
-		if (zone_watermark_ok(&sys->zones[i], 0, sys->zones[i].watermark[WMARK_MIN]))
+		if (zone_watermark_ok(&sys->zones[i], 0,
+				      sys->zones[i].watermark[WMARK_MIN] + nr))
 			return true;
 	return false;
 }
 
-/**
- * reclaim_direct() - somebody needs a frame and there is none above the min watermark.
- *
- * As Linux's try_to_free_pages(): priority by priority, until a batch is gone.
- *
- * Return: enum reclaim_result. RECLAIM_NOTHING means that nothing is in flight either.
- * Context: sys->lock held, dropped and retaken.
- */
-enum reclaim_result reclaim_direct(struct mm_system *sys)
+/* reclaim_direct(), for one frame and nr more. */
+static enum reclaim_result reclaim_frames(struct mm_system *sys, uint32_t nr)
 {
 	uint64_t nr_freed = sys->vmstat[MM_VMSTAT_pgfree];
 	struct mapper_scan rc = {.sys = sys};
@@ -232,11 +230,11 @@ enum reclaim_result reclaim_direct(struct mm_system *sys)
 
 	swap_complete(sys);
 	pcp_drain(sys);
-	if (!has_free_frames(sys) && sys->nr_reclaiming >= IN_FLIGHT_ENOUGH)
+	if (!has_free_frames(sys, nr) && sys->nr_reclaiming >= IN_FLIGHT_ENOUGH)
 		return RECLAIM_WAIT;
 	STAT(sys, allocstall, 1);
 	for (int priority = POLICY_PRIORITY_MAX; priority > -LAST_ROUNDS; priority--) {
-		if (has_free_frames(sys))
+		if (has_free_frames(sys, nr))
 			return RECLAIM_FREED;
 		if (priority == 0)
 			swap_look_again(sys);
@@ -252,7 +250,7 @@ enum reclaim_result reclaim_direct(struct mm_system *sys)
 	/* What ends now may be clean and still there: touched meanwhile, or its mm in work. */
 	was_in_flight = sys->nr_io > 0;
 	swap_complete(sys);
-	if (has_free_frames(sys) || sys->vmstat[MM_VMSTAT_pgfree] != nr_freed)
+	if (has_free_frames(sys, nr) || sys->vmstat[MM_VMSTAT_pgfree] != nr_freed)
 		return RECLAIM_FREED; /* or it was, and another thread has it by now */
 	if (sys->nr_io > 0)
 		return RECLAIM_WAIT;
@@ -262,15 +260,54 @@ enum reclaim_result reclaim_direct(struct mm_system *sys)
 	return RECLAIM_NOTHING;
 }
 
+/**
+ * reclaim_direct() - somebody needs a frame and there is none above the min watermark.
+ *
+ * As Linux's try_to_free_pages(): priority by priority, until a batch is gone.
+ *
+ * Return: enum reclaim_result. RECLAIM_NOTHING means that nothing is in flight either.
+ * Context: sys->lock held, dropped and retaken.
+ */
+enum reclaim_result reclaim_direct(struct mm_system *sys)
+{
+	return reclaim_frames(sys, 0);
+}
+
 int mm_reclaim_for_kernel(struct mm_system *sys)
 {
-	switch (reclaim_direct(sys)) {
-	case RECLAIM_FREED:
-		return -EAGAIN;
-	case RECLAIM_WAIT:
+	enum reclaim_result result = reclaim_direct(sys);
+
+	if (result == RECLAIM_WAIT)
 		sys->has_waiters = true;
-		return -EAGAIN;
-	default:
-		return -ENOMEM;
+	return result == RECLAIM_NOTHING ? -ENOMEM : -EAGAIN;
+}
+
+/* Until there is what the call needs at once, or no more to be had. */
+static enum reclaim_result reclaim_wanted(struct mm_system *sys, uint32_t nr)
+{
+	enum reclaim_result result = RECLAIM_FREED;
+
+	for (unsigned int i = 0; i < STARVED_MAX && result == RECLAIM_FREED; i++) {
+		result = reclaim_frames(sys, nr);
+		if (has_free_frames(sys, nr))
+			break;
 	}
+	return result;
+}
+
+int mm_reclaim_for_call(struct mm *mm)
+{
+	enum reclaim_result result = reclaim_wanted(mm->sys, mm->nr_wanted);
+
+	mm->nr_wanted = 0;
+	if (result == RECLAIM_WAIT)
+		mm->sys->has_waiters = true;
+	/* What is freed may be no more than what the call that failed had taken and given back.
+	 */
+	if (result == RECLAIM_FREED && ++mm->nr_starved > STARVED_MAX)
+		result = RECLAIM_NOTHING;
+	if (result != RECLAIM_NOTHING)
+		return -EAGAIN;
+	mm->nr_starved = 0;
+	return -ENOMEM;
 }

@@ -24,9 +24,19 @@ static struct swapdev *device_create(const struct world_config *cfg)
 	return dev;
 }
 
+static unsigned int world_cpu(void *arg)
+{
+	return ((struct world *)arg)->cpu;
+}
+
 void world_create(struct world *w, const struct world_config *cfg)
 {
-	struct machine_soft_config soft = {.nr_frames = cfg->nr_frames, .caps = cfg->caps};
+	struct machine_soft_config soft = {.nr_frames = cfg->nr_frames,
+					   .caps = cfg->caps,
+					   .tlb = cfg->tlb,
+					   .nr_cpus = cfg->nr_cpus,
+					   .cpu = world_cpu,
+					   .arg = w};
 	struct mm_config mm_cfg = MM_CONFIG_DEFAULT;
 
 	memset(w, 0, sizeof(*w));
@@ -107,6 +117,8 @@ enum mm_fault_result world_access(struct world *w, vaddr_t va, void *buf, bool i
 	enum mm_fault_result worst = MM_FAULT_MINOR;
 	struct machine_soft_fault fault;
 
+	if (w->cfg.nr_cpus > 1)
+		w->cpu = (unsigned int)rng_below(&w->rng, w->cfg.nr_cpus);
 	for (unsigned int i = 0; i < TRIES_MAX; i++) {
 		enum mm_fault_result result;
 		int err = is_write ? machine_soft_store(w->mm->space, va, buf, 8, &fault)
@@ -135,7 +147,8 @@ enum mm_fault_result world_write(struct world *w, unsigned int page)
 
 	if (result > MM_FAULT_MAJOR)
 		return result;
-	*m = (struct model_page){.is_mapped = true, .prot = m->prot, .stamp = stamp};
+	m->stamp = stamp;
+	m->may_be_zero = m->is_lost = false;
 	stamp = ~stamp;
 	assert_in_range(world_access(w, world_va(page) + PAGE_SIZE - 8, &stamp, true), 0,
 			MM_FAULT_MAJOR);

@@ -31,6 +31,8 @@ struct world_config {
 	uint64_t min_free_kbytes;
 	bool collapses; /* khugepaged never sleeps */
 	uint64_t seed;
+	const struct tlb_config *tlb; /* of nr_cpus processors; NULL: accesses without */
+	unsigned int nr_cpus;
 };
 
 #define WORLD_CONFIG_DEFAULT                                                           \
@@ -43,6 +45,8 @@ struct model_page {
 	bool is_mapped;
 	bool may_be_zero; /* MADV_FREE since it was last written */
 	bool is_lost;	  /* its read failed once: BUS is a legal answer */
+	bool is_left_out; /* MADV_DONTFORK */
+	bool is_wiped;	  /* MADV_WIPEONFORK */
 	int prot;
 	uint64_t stamp; /* 0: zeroes */
 };
@@ -55,6 +59,7 @@ struct world {
 	struct mm *mm;
 	struct rng rng;
 	uint64_t now_ns, next_stamp;
+	unsigned int cpu; /* that makes the access */
 	struct model_page model[WORLD_PAGES];
 };
 
