@@ -160,12 +160,8 @@ enum mm_fault_result fault_file(struct fault *f)
 		filemap_remove(f->sys, page, 0); /* the next touch reads again */
 		return MM_FAULT_BUS;
 	}
-	if (page_is_cache(page) && page_has(page, PG_readahead)) {
-		readahead_mmap_hit(mapping, page, f->vma->flags);
+	if (page_is_cache(page) && readahead_mmap_hit(mapping, page, f->vma->flags))
 		return FAULT_AGAIN;
-	}
-	if (page_is_cache(page))
-		readahead_mmap_hit(mapping, page, f->vma->flags);
 	return map_page(f, page);
 }
 

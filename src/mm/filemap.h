@@ -175,12 +175,12 @@ struct readahead {
 	uint32_t max;	/* pages of the largest window */
 };
 
-int readahead_sync(const struct readahead *want);			 /* unlocks */
-void readahead_async(const struct readahead *want, struct page *marked); /* unlocks */
+int readahead_sync(const struct readahead *want);		       /* unlocks */
+bool readahead_async(const struct readahead *want, struct page *page); /* unlocks */
 int readahead_mmap(struct address_space *mapping, uint64_t index,
 		   uint32_t vma_flags);						 /* unlocks */
 int readahead_range(struct address_space *mapping, uint64_t index, uint64_t nr); /* unlocks */
-void readahead_mmap_hit(struct address_space *mapping, struct page *page,
+bool readahead_mmap_hit(struct address_space *mapping, struct page *page,
 			uint32_t vma_flags); /* unlocks */
 
 /* writeback.c */

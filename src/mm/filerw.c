@@ -87,11 +87,8 @@ static int look_for_page(const struct piece *p, struct page **ret_page)
 		swap_complete(sys);
 		return FILE_LOOK_AGAIN;
 	}
-	if (page_has(page, PG_readahead)) {
-		readahead_async(&want, page);
-		if (!page_has(page, PG_writeback))
-			return FILE_LOOK_AGAIN;
-	}
+	if (readahead_async(&want, page))
+		return FILE_LOOK_AGAIN;
 	if (page_has(page, PG_locked))
 		return -EAGAIN;
 	if (page_has(page, PG_error)) {

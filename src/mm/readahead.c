@@ -239,17 +239,19 @@ int readahead_sync(const struct readahead *want)
 }
 
 /**
- * readahead_async() - the page with the mark is reached.
- * @marked: that page; the mark is taken off.
+ * readahead_async() - a page is reached that is cached.
+ * @page: that page; if it has the mark, that is taken off.
  *
- * Context: sys->lock held, dropped and retaken: @marked may be gone afterwards.
+ * Return: true if it had the mark, and more is being read; @page may be gone then.
+ * Context: sys->lock held, dropped and retaken where it returns true.
  */
-void readahead_async(const struct readahead *want, struct page *marked)
+bool readahead_async(const struct readahead *want, struct page *page)
 {
-	if (page_has(marked, PG_writeback))
-		return;
-	marked->flags &= ~(uint32_t)PG_readahead;
+	if (!page_has(page, PG_readahead) || page_has(page, PG_writeback))
+		return false;
+	page->flags &= ~(uint32_t)PG_readahead;
 	ondemand(want, true);
+	return true;
 }
 
 /**
@@ -300,19 +302,21 @@ int readahead_mmap(struct address_space *mapping, uint64_t index, uint32_t vma_f
 /**
  * readahead_mmap_hit() - a fault found its page cached.
  *
- * Context: sys->lock held, dropped and retaken if the page has the mark.
+ * Return, Context: as readahead_async().
  */
-void readahead_mmap_hit(struct address_space *mapping, struct page *page, uint32_t vma_flags)
+bool readahead_mmap_hit(struct address_space *mapping, struct page *page, uint32_t vma_flags)
 {
 	struct readahead want = {.mapping = mapping,
 				 .index = page->index,
 				 .nr = READ_AHEAD_PAGES,
 				 .max = READ_AHEAD_PAGES};
 
-	if (vma_flags & VMA_RAND_READ)
-		return;
+	/* The fault that read it comes back for it: Linux's FAULT_FLAG_TRIED. */
+	if (vma_flags & VMA_RAND_READ || page_has(page, PG_demand))
+		return false;
+	if (readahead_async(&want, page))
+		return true; /* and comes back */
 	if (mapping->ra.mmap_miss > 0)
 		mapping->ra.mmap_miss--;
-	if (page_has(page, PG_readahead))
-		readahead_async(&want, page);
+	return false;
 }
