@@ -50,6 +50,12 @@ struct swapdev;
 #define MM_MAP_HUGE_2MB	  (21 << MM_MAP_HUGE_SHIFT)
 #define MM_MAP_HUGE_1GB	  (30 << MM_MAP_HUGE_SHIFT)
 
+#define MM_MLOCK_ONFAULT 0x01
+
+#define MM_MCL_CURRENT 1
+#define MM_MCL_FUTURE  2
+#define MM_MCL_ONFAULT 4
+
 #define MM_MREMAP_MAYMOVE   1
 #define MM_MREMAP_FIXED	    2
 #define MM_MREMAP_DONTUNMAP 4
@@ -97,6 +103,8 @@ enum mm_fault_result {
 	X(nr_active_anon)                \
 	X(nr_inactive_file)              \
 	X(nr_active_file)                \
+	X(nr_unevictable)                \
+	X(nr_mlock)                      \
 	X(nr_isolated_anon)              \
 	X(nr_anon_pages)                 \
 	X(nr_mapped)                     \
@@ -147,6 +155,11 @@ enum mm_fault_result {
 	X(nr_written)                    \
 	X(file_read_errors)              \
 	X(file_write_errors)             \
+	X(unevictable_pgs_culled)        \
+	X(unevictable_pgs_rescued)       \
+	X(unevictable_pgs_mlocked)       \
+	X(unevictable_pgs_munlocked)     \
+	X(unevictable_pgs_stranded)      \
 	X(swap_read_errors)              \
 	X(swap_write_errors)             \
 	X(thp_fault_alloc)               \
@@ -187,18 +200,19 @@ enum mm_thp {
 };
 
 struct mm_config {
-	struct machine *machine;	  /* its RAM is the manager's RAM, all of it */
-	const struct policy_ops *policy;  /* &policy_two_lists, say */
-	uint64_t policy_seed;		  /* for a policy that draws lots; each is a good one */
-	uint32_t nr_cpus;		  /* 1..MM_CPUS_MAX; 0 means 1 */
-	uint32_t swappiness;		  /* vm.swappiness, 0..200 */
-	uint32_t page_cluster;		  /* vm.page-cluster, log2 of pages, 0..5 */
-	uint64_t min_free_kbytes;	  /* vm.min_free_kbytes; 0: Linux's formula */
-	uint32_t watermark_scale_factor;  /* vm.watermark_scale_factor, 1..3000, in 1/10000 */
-	uint32_t overcommit_memory;	  /* vm.overcommit_memory, MM_OVERCOMMIT_* */
-	uint32_t thp, thp_64k;		  /* enum mm_thp */
-	uint32_t nr_hugepages;		  /* vm.nr_hugepages: the pool of 2 MiB */
-	uint32_t nr_hugepages_1g;	  /* ... and of 1 GiB */
+	struct machine *machine;	 /* its RAM is the manager's RAM, all of it */
+	const struct policy_ops *policy; /* &policy_two_lists, say */
+	uint64_t policy_seed;		 /* for a policy that draws lots; each is a good one */
+	uint32_t nr_cpus;		 /* 1..MM_CPUS_MAX; 0 means 1 */
+	uint32_t swappiness;		 /* vm.swappiness, 0..200 */
+	uint32_t page_cluster;		 /* vm.page-cluster, log2 of pages, 0..5 */
+	uint64_t min_free_kbytes;	 /* vm.min_free_kbytes; 0: Linux's formula */
+	uint32_t watermark_scale_factor; /* vm.watermark_scale_factor, 1..3000, in 1/10000 */
+	uint32_t overcommit_memory;	 /* vm.overcommit_memory, MM_OVERCOMMIT_* */
+	uint32_t thp, thp_64k;		 /* enum mm_thp */
+	uint32_t nr_hugepages;		 /* vm.nr_hugepages: the pool of 2 MiB */
+	uint32_t nr_hugepages_1g;	 /* ... and of 1 GiB */
+	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK of each address space; UINT64_MAX: none */
 	vaddr_t window_start, window_end; /* addresses that mm_map() hands out, page aligned */
 
 	unsigned int (*cpu)(void *arg); /* the CPU that runs, below nr_cpus; NULL: always 0 */
@@ -213,8 +227,8 @@ struct mm_config {
 #define MM_CONFIG_DEFAULT                                                     \
 	{                                                                     \
 		.nr_cpus = 1, .swappiness = 60, .page_cluster = 3,            \
-		.watermark_scale_factor = 10, .window_start = 0x200000000000, \
-		.window_end = 0x300000000000,                                 \
+		.watermark_scale_factor = 10, .memlock_bytes = 8 << 20,       \
+		.window_start = 0x200000000000, .window_end = 0x300000000000, \
 	}
 
 int mm_system_create(const struct mm_config *cfg, struct mm_system **ret_sys);
@@ -234,6 +248,10 @@ int mm_protect(struct mm *mm, vaddr_t addr, uint64_t len, int prot);
 int mm_remap(struct mm *mm, vaddr_t addr, uint64_t old_len, uint64_t new_len, int flags,
 	     vaddr_t new_addr, vaddr_t *ret_addr);
 int mm_advise(struct mm *mm, vaddr_t addr, uint64_t len, int advice);
+int mm_mlock(struct mm *mm, vaddr_t addr, uint64_t len, int flags);
+int mm_munlock(struct mm *mm, vaddr_t addr, uint64_t len);
+int mm_mlockall(struct mm *mm, int flags);
+int mm_munlockall(struct mm *mm);
 int mm_brk(struct mm *mm, vaddr_t brk, vaddr_t *ret_brk);
 
 /* Memory that programs have been promised. In pages. */

@@ -148,7 +148,7 @@ static void pageout_batch(struct mm *mm, struct page **pages, unsigned int nr)
 		if (verdicts[i] == POLICY_GONE)
 			continue;
 		pages[i]->flags &= ~(uint32_t)PG_isolated;
-		sys->policy_ops->insert(sys->policy, pages[i]);
+		page_lru_add(sys, pages[i]);
 	}
 }
 

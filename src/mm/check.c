@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "mm/commit.h"
 #include "mm/hugetlb.h"
+#include "mm/mlock.h"
 #include "mm/reclaim.h"
 #include "mm/rmap.h"
 #include "mm/slab.h"
@@ -23,7 +24,23 @@
 struct census {
 	uint64_t nr_anon, nr_mapped, nr_thp, nr_swapcached, nr_writeback, nr_touched;
 	uint64_t nr_file_mapped, nr_file_entries; /* pages, and the entries that name them */
+	uint64_t nr_mlock, nr_unevictable;
 };
+
+/* mm/mlock.c */
+static int check_locked(struct mm_system *sys, struct page *page)
+{
+	bool is_locked = page_has(page, PG_mlocked);
+
+	CHECK(is_locked || !page_has(page, PG_unevictable));				 /* 1 */
+	CHECK(!page_has(page, PG_unevictable) || !page_has(page, PG_lru | PG_isolated)); /* 1 */
+	if (page_block_order(page) > 0) {
+		CHECK(!is_locked);
+		return 0;
+	}
+	CHECK(is_locked == page_is_in_locked_area(sys, page)); /* 2 */
+	return 0;
+}
 
 static int check_file_frame(struct mm_system *sys, struct page *page, struct census *census)
 {
@@ -31,6 +48,9 @@ static int check_file_frame(struct mm_system *sys, struct page *page, struct cen
 	census->nr_file_entries += page->mapcount;
 	census->nr_swapcached += page_has(page, PG_swapcache);
 	census->nr_writeback += page_is_shmem(page) && page_has(page, PG_writeback);
+	census->nr_mlock += page_has(page, PG_mlocked);
+	census->nr_unevictable += page_has(page, PG_unevictable);
+	CHECK(check_locked(sys, page) == 0);
 	return filemap_check_frame(sys, page);
 }
 
@@ -48,7 +68,9 @@ static int check_frame(struct mm_system *sys, pfn_t pfn, struct census *census)
 		CHECK(page->refs == names && !page_has(page, PG_writeback)); /* 2 */
 	CHECK(page->refs >= names && page->refs <= names + 1);		     /* 2 */
 	CHECK(names > 0 || page_has(page, PG_dead));
-	CHECK(page_has(page, PG_lru | PG_isolated | PG_locked | PG_writeback)); /* 4 */
+	CHECK(page_has(page, PG_lru | PG_isolated | PG_locked | PG_writeback |
+				     PG_unevictable)); /* 4 */
+	CHECK(check_locked(sys, page) == 0);
 	CHECK(!(page_has(page, PG_lru) && page_has(page, PG_isolated)));
 	CHECK(page_has(page, PG_dirty | PG_swapcache | PG_lazyfree | PG_dead));
 	census->nr_anon += page_is_mapped(page) ? page_weight(page) : 0;
@@ -56,6 +78,8 @@ static int check_frame(struct mm_system *sys, pfn_t pfn, struct census *census)
 	census->nr_thp += page_is_mapped(page) && page_block_order(page) == HUGE_ORDER_2M;
 	census->nr_swapcached += page_has(page, PG_swapcache);
 	census->nr_writeback += page_has(page, PG_writeback);
+	census->nr_mlock += page_has(page, PG_mlocked);
+	census->nr_unevictable += page_has(page, PG_unevictable);
 	return 0;
 }
 
@@ -184,6 +208,8 @@ static int check_all(struct mm_system *sys)
 	      sys->vmstat[MM_VMSTAT_nr_writeback]);	  /* 5 */
 	CHECK(census.nr_writeback == sys->nr_reclaiming); /* 5 */
 	CHECK(census.nr_touched == sys->nr_touched);	  /* 5 */
+	CHECK(census.nr_mlock == sys->vmstat[MM_VMSTAT_nr_mlock]);
+	CHECK(census.nr_unevictable == sys->vmstat[MM_VMSTAT_nr_unevictable]);
 	return 0;
 }
 

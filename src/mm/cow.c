@@ -96,7 +96,7 @@ static void cow_commit(struct fault *f, struct page *old, struct page *new, pte_
 	} else {
 		rmap_detach(f->mm, old);
 	}
-	f->sys->policy_ops->insert(f->sys->policy, new);
+	page_lru_add(f->sys, new);
 	STAT(f->sys, pgcow, 1);
 }
 
@@ -165,7 +165,7 @@ int anon_swap_bring_in(struct mm *mm, pte_t *pte, struct page *page, vaddr_t va)
 	pte_set(mm, pte, pte_make(page_pfn(sys, new), PTE_IDLE));
 	mm->nr_swapped--;
 	swap_entry_put(sys, entry);
-	sys->policy_ops->insert(sys->policy, new);
+	page_lru_add(sys, new);
 	STAT(sys, pgcow, 1);
 	return 0;
 }
@@ -190,7 +190,7 @@ static int entry_unshare(struct mm *mm, vaddr_t va, pte_t *pte)
 	rmap_detach(mm, old);
 	anon_page_attach(mm, new, va);
 	pte_set(mm, pte, pte_make(page_pfn(sys, new), PTE_IDLE));
-	sys->policy_ops->insert(sys->policy, new);
+	page_lru_add(sys, new);
 	if (!page_is_mapped(old))
 		anon_page_put(sys, old);
 	mm->nr_starved = 0; /* this is done, however often the call has to come back */

@@ -28,6 +28,7 @@
 #include "base/assert.h"
 #include "mm/commit.h"
 #include "mm/huge.h"
+#include "mm/mlock.h"
 #include "mm/mmap.h"
 #include "mm/reclaim.h"
 #include "mm/rmap.h"
@@ -80,6 +81,7 @@ static int dup_areas(const struct dup *d)
 
 		if (!area_is_copied(vma))
 			continue;
+		like.flags &= ~(uint32_t)VMA_LOCKED_ANY; /* a lock is not inherited */
 		if (!content_is_copied(vma))
 			like.flags &= ~(uint32_t)VMA_TOUCHED;
 		vma_add_like(d->child, &like, &reserve);

@@ -235,8 +235,7 @@ static void translation_finish(struct fault *f, struct translation *t, unsigned 
 		page->flags &= ~(uint32_t)PG_locked;
 		if (i < nr_done)
 			pte_set(f->mm, t->ptes[i], t->changes[i].new_pte);
-		if (!page_has(page, PG_lru | PG_isolated))
-			f->sys->policy_ops->insert(f->sys->policy, page);
+		page_lru_add(f->sys, page);
 	}
 	sys_wake(f->sys);
 }

@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "mm/fault.h"
 #include "mm/filemap.h"
+#include "mm/mlock.h"
 #include "mm/reclaim.h"
 
 static bool area_is_shared(const struct fault *f)
@@ -129,6 +130,8 @@ static enum mm_fault_result map_page(struct fault *f, struct page *page)
 		result = fault_copy(f, page);
 	} else {
 		filemap_map(f->mm, page, f->pte);
+		if (f->vma->flags & VMA_LOCKED)
+			page_mlock(f->sys, page);
 		result = fault_translate(f, page);
 	}
 	kswapd_wake_if_low(f->sys);

@@ -25,6 +25,7 @@
  *     shared.
  */
 #include "mm/filemap.h"
+#include "mm/mlock.h"
 
 #include "base/assert.h"
 #include "mm/reclaim.h"
@@ -218,6 +219,8 @@ void filemap_unmap(struct mm *mm, struct page *page)
 	page->refs--;
 	if (--page->mapcount == 0)
 		STAT(mm->sys, nr_mapped, -1);
+	if (page_has(page, PG_mlocked))
+		page_mlock_unmapped(mm->sys, page);
 	filemap_put(mm->sys, page);
 }
 
@@ -410,7 +413,7 @@ int filemap_check_frame(struct mm_system *sys, struct page *page)
 	if (!sys->nr_io && !sys->files.nr_pins)
 		CHECK(page->refs == names || !page->mapping || page->mapping->nr_pins); /* 2 */
 	CHECK(page->mapping || (page_has(page, PG_dead) && !page_is_mapped(page)));
-	CHECK(page_has(page, PG_lru | PG_isolated | PG_locked | PG_writeback));
+	CHECK(page_has(page, PG_lru | PG_isolated | PG_locked | PG_writeback | PG_unevictable));
 	CHECK(!(page_has(page, PG_lru) && page_has(page, PG_isolated)));
 	if (!page->mapping)
 		return 0;

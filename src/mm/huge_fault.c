@@ -20,7 +20,8 @@
 
 static bool mode_allows(uint32_t mode, const struct vma *vma)
 {
-	if (vma->mapping || vma->flags & (VMA_NOHUGEPAGE | VMA_FOREIGN | VMA_HUGETLB))
+	if (vma->mapping ||
+	    vma->flags & (VMA_NOHUGEPAGE | VMA_FOREIGN | VMA_HUGETLB | VMA_LOCKED))
 		return false;
 	return mode == MM_THP_ALWAYS || (mode == MM_THP_MADVISE && (vma->flags & VMA_HUGEPAGE));
 }

@@ -22,6 +22,7 @@ enum advice_kind {
 struct advice {
 	enum advice_kind kind;
 	uint32_t vma_flags, vma_mask; /* ADVICE_FLAGS: those set, of those that it is about */
+	bool wants_unlocked;	      /* -EINVAL where mlock() keeps the pages in RAM */
 	bool is_for_fork;
 	int (*pages)(struct mm *mm, vaddr_t start, vaddr_t end);
 };
@@ -40,8 +41,10 @@ static const struct advice advice_table[] = {
 				.vma_flags = VMA_SEQ_READ,
 				.vma_mask = READ_FLAGS},
 	[MM_MADV_WILLNEED] = {.kind = ADVICE_PAGES, .pages = anon_advise_willneed},
-	[MM_MADV_DONTNEED] = {.kind = ADVICE_ZAP},
-	[MM_MADV_FREE] = {.kind = ADVICE_PAGES, .pages = anon_advise_free},
+	[MM_MADV_DONTNEED] = {.kind = ADVICE_ZAP, .wants_unlocked = true},
+	[MM_MADV_FREE] = {.kind = ADVICE_PAGES,
+			  .wants_unlocked = true,
+			  .pages = anon_advise_free},
 	[MM_MADV_DONTFORK] = {.kind = ADVICE_FLAGS,
 			      .vma_flags = VMA_DONTFORK,
 			      .vma_mask = VMA_DONTFORK,
@@ -62,9 +65,13 @@ static const struct advice advice_table[] = {
 				.vma_mask = VMA_WIPEONFORK,
 				.is_for_fork = true},
 	[MM_MADV_KEEPONFORK] = {.kind = ADVICE_FLAGS, .vma_mask = VMA_WIPEONFORK},
-	[MM_MADV_COLD] = {.kind = ADVICE_PAGES, .pages = anon_advise_cold},
-	[MM_MADV_PAGEOUT] = {.kind = ADVICE_PAGES, .pages = anon_advise_pageout},
-	[MM_MADV_DONTNEED_LOCKED] = {.kind = ADVICE_ZAP}, /* nothing is locked */
+	[MM_MADV_COLD] = {.kind = ADVICE_PAGES,
+			  .wants_unlocked = true,
+			  .pages = anon_advise_cold},
+	[MM_MADV_PAGEOUT] = {.kind = ADVICE_PAGES,
+			     .wants_unlocked = true,
+			     .pages = anon_advise_pageout},
+	[MM_MADV_DONTNEED_LOCKED] = {.kind = ADVICE_ZAP},
 };
 
 static const struct advice *advice_find(const struct mm *mm, int advice)
@@ -160,6 +167,8 @@ static int advise_area(struct mm *mm, struct vma **vma, struct mm_range range,
 		if (err || range.start == range.end)
 			return err;
 	}
+	if ((*vma)->flags & VMA_LOCKED && advice->wants_unlocked)
+		return -EINVAL;
 	switch (advice->kind) {
 	case ADVICE_FLAGS:
 		return advise_flags(mm, vma, range, advice);
@@ -206,9 +215,10 @@ static int advise_locked(struct mm *mm, struct mm_range range, const struct advi
  *
  * Foreign areas are left out: the caller advises the kernel of them.
  *
- * Return: 0; -EINVAL as Linux; -ENOMEM where the range has a hole (the rest is done), or no
- * memory can be had for an area; -EAGAIN: the call is to be made again; the machine's -errno.
- * Context: takes sys->lock and write-locks mm.
+ * Return: 0; -EINVAL as Linux, also where an area is locked and pages would leave; -ENOMEM
+ * where the range has a hole (the rest is done), or no memory can be had for an area; -EAGAIN:
+ * the call is to be made again; the machine's -errno. Context: takes sys->lock and write-locks
+ * mm.
  */
 int mm_advise(struct mm *mm, vaddr_t addr, uint64_t len, int advice)
 {

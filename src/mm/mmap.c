@@ -23,6 +23,7 @@
 #include "base/assert.h"
 #include "mm/commit.h"
 #include "mm/hugetlb.h"
+#include "mm/mlock.h"
 #include "mm/reclaim.h"
 
 /* Linux's TASK_SIZE: a page below the end of what four levels translate. */
@@ -32,7 +33,7 @@
 #define ZAP_BATCH PGTABLE_ENTRIES
 
 /* What the manager does not do; the caller asks the kernel for such memory. */
-#define MAP_UNSUPPORTED (MM_MAP_32BIT | MM_MAP_GROWSDOWN | MM_MAP_LOCKED | MM_MAP_HUGETLB)
+#define MAP_UNSUPPORTED (MM_MAP_32BIT | MM_MAP_GROWSDOWN | MM_MAP_HUGETLB)
 
 /* When an address space ends: how often a machine is asked before its pages are taken. */
 #define DESTROY_TRIES 100
@@ -296,17 +297,21 @@ static uint32_t map_vma_flags(const struct mm *mm, int prot, int flags)
 	if (flags & MM_MAP_NORESERVE)
 		vma_flags |= mm_noreserve_flag(mm);
 	if (flags & MM_MAP_FOREIGN)
-		vma_flags |= VMA_FOREIGN;
-	else if (flags & MM_MAP_SHARED)
+		return vma_flags | VMA_FOREIGN;
+	if (flags & MM_MAP_SHARED)
 		vma_flags |= VMA_SHARED;
+	if (!(flags & MM_MAP_HUGETLB)) /* those stay anyway */
+		vma_flags |= mm->def_flags | (flags & MM_MAP_LOCKED ? (uint32_t)VMA_LOCKED : 0);
 	if (vma_flags_account(vma_flags))
 		vma_flags |= VMA_ACCOUNT;
 	return vma_flags;
 }
 
-/* What goes where the new area comes is given back in the same change. */
+/* May so much be locked, and promised? What goes where the new area comes is given back. */
 static int map_charge(struct mm *mm, const struct map_request *req, struct vma_reserve *reserve)
 {
+	if (req->vma_flags & VMA_LOCKED && !mm_lock_allows(mm, req->len >> PAGE_SHIFT))
+		return -ENOMEM;
 	if (!(req->vma_flags & VMA_ACCOUNT))
 		return 0;
 	return mm_charge(mm, reserve, req->len >> PAGE_SHIFT,
@@ -404,15 +409,20 @@ static int map_request(struct mm *mm, struct map_request *req, uint64_t len, vad
 		return -EINVAL;
 	if (!checked_align_up(len, PAGE_SIZE, &req->len))
 		return -ENOMEM;
+	if (req->flags & MM_MAP_LOCKED && mm->sys->cfg.memlock_bytes == 0)
+		return -EPERM;
 	if (req->flags & MM_MAP_FIXED_NOREPLACE)
 		req->flags |= MM_MAP_FIXED;
 	err = mm_write_begin(mm);
 	if (err)
 		return err;
 	err = mm_write_end(mm, map_locked(mm, req));
-	if (!err)
-		*ret_addr = req->addr;
-	return err;
+	if (err)
+		return err;
+	*ret_addr = req->addr;
+	if (req->vma_flags & VMA_LOCKED)
+		mm_populate(mm, (struct mm_range){req->addr, req->addr + req->len});
+	return 0;
 }
 
 /**
@@ -427,17 +437,22 @@ static int map_request(struct mm *mm, struct map_request *req, uint64_t len, vad
  * matter then. A foreign mapping that a fixed one replaces is the caller's to take away, before
  * the call.
  *
- * MM_MAP_POPULATE does nothing here. No limit of the process is looked at. What can be written
- * is promised, unless MM_MAP_NORESERVE says otherwise (mm/commit.c): vm.overcommit_memory
- * decides whether it is too much.
+ * With MM_MAP_LOCKED, and after mm_mlockall(MM_MCL_FUTURE), the area is locked and filled, as
+ * far as memory is at hand (as in Linux, that it is not is no error; a fault locks the page
+ * later).
  *
- * Return: 0; -EINVAL, -EEXIST as Linux; -ENOMEM as Linux, where a fixed range does not lie in
- * the window, and where the overcommit mode forbids it; -EOPNOTSUPP for what the manager does
- * not do (a file: mm_map_file(); shared memory, where the machine cannot map a frame twice;
- * MM_MAP_32BIT, MM_MAP_GROWSDOWN, MM_MAP_LOCKED; MM_MAP_HUGETLB where the machine has no larger
- * pages, see hugetlb_map()); -EINVAL also where a page of the pool would be cut; -EAGAIN (see
- * the top); the machine's -errno. If a machine refuses a range that replaces another, the other
- * is gone, as POSIX allows. Context: takes sys->lock and write-locks mm.
+ * MM_MAP_POPULATE does nothing here. No other limit of the process is looked at. What can be
+ * written is promised, unless MM_MAP_NORESERVE says otherwise (mm/commit.c):
+ * vm.overcommit_memory decides whether it is too much.
+ *
+ * Return: 0; -EINVAL, -EEXIST as Linux; -EPERM where nothing may be locked; -ENOMEM as Linux
+ * (above the limit of locked memory too, where Linux has -EAGAIN), where a fixed range does not
+ * lie in the window, and where the overcommit mode forbids it; -EOPNOTSUPP for what the manager
+ * does not do (a file: mm_map_file(); shared memory, where the machine cannot map a frame
+ * twice; MM_MAP_32BIT, MM_MAP_GROWSDOWN; MM_MAP_HUGETLB where the machine has no larger pages,
+ * see hugetlb_map()); -EINVAL also where a page of the pool would be cut; -EAGAIN (see the
+ * top); the machine's -errno. If a machine refuses a range that replaces another, the other is
+ * gone, as POSIX allows. Context: takes sys->lock and write-locks mm.
  */
 int mm_map(struct mm *mm, vaddr_t hint, uint64_t len, int prot, int flags, vaddr_t *ret_addr)
 {
@@ -484,7 +499,8 @@ static int brk_grow(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	struct map_request req = {.addr = start,
 				  .len = end - start,
-				  .vma_flags = VMA_READ | VMA_WRITE | VMA_ACCOUNT};
+				  .vma_flags =
+					  VMA_READ | VMA_WRITE | VMA_ACCOUNT | mm->def_flags};
 	struct vma_reserve reserve = {0};
 	struct vma *next = vma_find_first(mm, start);
 	int err;
@@ -532,17 +548,23 @@ static int brk_locked(struct mm *mm, vaddr_t brk)
  */
 int mm_brk(struct mm *mm, vaddr_t brk, vaddr_t *ret_brk)
 {
-	vaddr_t now;
+	struct mm_range grown;
+	bool is_locked;
 	int err = mm_write_begin(mm);
 
 	if (err)
 		return err;
+	grown.start = mm->brk & PAGE_MASK;
 	err = brk_locked(mm, brk);
-	now = mm->brk;
+	grown.end = mm->brk;
+	is_locked = mm->def_flags != 0;
 	err = mm_write_end(mm, err);
-	if (!err)
-		*ret_brk = now;
-	return err;
+	if (err)
+		return err;
+	*ret_brk = grown.end;
+	if (is_locked && grown.end > grown.start)
+		mm_populate(mm, grown);
+	return 0;
 }
 
 /**

@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "mm/commit.h"
 #include "mm/hugetlb.h"
+#include "mm/mlock.h"
 #include "mm/reclaim.h"
 
 #define TASK_SIZE (PGTABLE_VA_MAX - PAGE_SIZE) /* as in mmap.c */
@@ -34,7 +35,8 @@ struct remap {
 	vaddr_t addr;
 	uint64_t old_len, new_len; /* page aligned */
 	vaddr_t new_addr;
-	int flags; /* MM_MREMAP_* */
+	int flags;	/* MM_MREMAP_* */
+	bool is_locked; /* VMA_LOCKED: what is new is filled */
 };
 
 static struct mm_range old_range(const struct remap *r)
@@ -122,11 +124,22 @@ static int move_reserve(const struct remap *r, struct vma_reserve *reserve)
 	return mm_reserve(r->mm, reserve, nr);
 }
 
+/* Is what is new within the limit of locked memory? */
+static bool may_lock_more(const struct remap *r)
+{
+	if (!(first_area(r)->flags & VMA_LOCKED) || r->new_len <= r->old_len)
+		return true;
+	return mm_lock_allows(r->mm, (r->new_len - r->old_len) >> PAGE_SHIFT);
+}
+
 /* What is new is promised; all of it where the old area stays. Only the last part grows. */
 static int move_charge(const struct remap *r, struct vma_reserve *reserve)
 {
 	struct mm_range moved = moved_range(r);
 	uint64_t pages = 0;
+
+	if (!may_lock_more(r))
+		return -ENOMEM;
 
 	if (r->flags & MM_MREMAP_DONTUNMAP)
 		pages = mm_accounted_in(r->mm, moved.start, moved.end);
@@ -244,6 +257,19 @@ static void move_entries(const struct remap *r)
 	}
 }
 
+/* With MREMAP_DONTUNMAP what stays is not locked: the lock has moved with the pages. */
+static void unlock_old_part(struct mm *mm, struct mm_range part, uint32_t flags,
+			    struct vma_reserve *reserve)
+{
+	struct vma *vma;
+
+	vma_cut(mm, part.start, reserve);
+	vma_cut(mm, part.end, reserve);
+	vma = vma_find(mm, part.start);
+	vma_set_flags(mm, vma, flags & ~(uint32_t)VMA_LOCKED_ANY);
+	vma_merge(mm, vma);
+}
+
 /* Cannot fail. The new areas do not overlap the old range, but may merge with areas in it. */
 static void move_commit(const struct remap *r, struct vma_reserve *reserve)
 {
@@ -264,6 +290,8 @@ static void move_commit(const struct remap *r, struct vma_reserve *reserve)
 
 		if (!(r->flags & MM_MREMAP_DONTUNMAP))
 			mm_remove_areas(mm, part, reserve);
+		else if (flags & VMA_LOCKED_ANY)
+			unlock_old_part(mm, part, flags, reserve);
 		mm_remove_areas(mm, range, reserve);
 		vma_add_like(mm, &like, reserve);
 		at = part.end;
@@ -342,6 +370,8 @@ static int remap_grow(struct remap *r)
 		return -EINVAL; /* would be a second mapping of the same pages */
 	if (r->old_len > vma->end - r->addr)
 		return -EFAULT;
+	if (!may_lock_more(r))
+		return -ENOMEM;
 	if (r->addr + r->old_len == vma->end && can_grow(r->mm, vma, r->addr + r->new_len)) {
 		r->new_addr = r->addr;
 		return remap_grow_in_place(r->mm, vma, r->addr + r->new_len);
@@ -414,6 +444,7 @@ static int remap_locked(struct remap *r)
 		return -EOPNOTSUPP;
 	if (has_hugetlb(r->mm, old_range(r)))
 		return -EINVAL;
+	r->is_locked = (vma->flags & VMA_LOCKED) != 0;
 	if (remap_has_new_addr(r))
 		return remap_to(r);
 	if (r->new_len > r->old_len)
@@ -457,7 +488,10 @@ int mm_remap(struct mm *mm, vaddr_t addr, uint64_t old_len, uint64_t new_len, in
 	if (err)
 		return err;
 	err = mm_write_end(mm, remap_locked(&r));
-	if (!err)
-		*ret_addr = r.new_addr;
-	return err;
+	if (err)
+		return err;
+	*ret_addr = r.new_addr;
+	if (r.is_locked)
+		mm_populate(mm, (struct mm_range){r.new_addr, r.new_addr + r.new_len});
+	return 0;
 }

@@ -71,7 +71,9 @@ enum page_flags {
 	PG_demand = 1u << 21,	  /* read because it was touched: mapping it is a major fault */
 	PG_shared = 1u << 22,	  /* ANON that fork made common: ->family, not ->mm */
 	PG_file = 1u << 23,	  /* in a file's tree, or was: ->mapping, ->index */
-	PG_swapbacked = 1u << 24, /* with PG_file: of shared anonymous memory */
+	PG_mlocked = 1u << 25,	  /* an area with VMA_LOCKED maps it */
+	PG_unevictable = 1u << 26, /* on no list of the policy, for it has PG_mlocked */
+	PG_swapbacked = 1u << 24,  /* with PG_file: of shared anonymous memory */
 };
 
 /* In the flags of the first frame of a block that is handed out: the block's order. */

@@ -8,6 +8,9 @@
 
 #include "mm/system.h"
 
+/* mlock.c */
+void page_make_unevictable(struct mm_system *sys, struct page *page);
+
 /* rmap.c: a program's pages and what names them */
 pte_t *anon_page_pte(const struct page *page); /* of an exclusive, mapped page; never NULL */
 void anon_page_attach(struct mm *mm, struct page *page, vaddr_t va);
@@ -37,6 +40,17 @@ static inline bool anon_page_may_write(struct mm_system *sys, const struct page 
 bool anon_page_take_back(struct mm *mm, struct page *page);
 int anon_swap_bring_in(struct mm *mm, pte_t *pte, struct page *page, vaddr_t va);
 int anon_range_unshare(struct mm *mm, vaddr_t start, vaddr_t end); /* unlocks */
+
+/* Reclaim may look at a page again that somebody had; at a locked one it need not. */
+static inline void page_lru_add(struct mm_system *sys, struct page *page)
+{
+	if (page_has(page, PG_lru | PG_isolated | PG_unevictable))
+		return;
+	if (page_has(page, PG_mlocked))
+		page_make_unevictable(sys, page);
+	else
+		sys->policy_ops->insert(sys->policy, page);
+}
 
 /* swap_io.c */
 #define SWAP_IO_MAX 32 /* pages a batch: POLICY_BATCH, and the largest readahead window */

@@ -26,6 +26,7 @@
 #include "mm/rmap.h"
 #include "base/assert.h"
 #include "mm/huge.h"
+#include "mm/mlock.h"
 #include "mm/reclaim.h"
 #include "mm/slab.h"
 #include "mm/vma.h"
@@ -131,6 +132,8 @@ void anon_page_attach(struct mm *mm, struct page *page, vaddr_t va)
 	page->refs++;
 	mm->nr_resident++;
 	STAT(mm->sys, nr_anon_pages, 1);
+	if (mm->locked_vm > 0)
+		page_mlock_mapped(mm, page);
 }
 
 static struct anon_family *family_of(const struct page *page)
@@ -163,6 +166,8 @@ void rmap_share(struct mm *mm, struct page *page)
 	page->mapcount++;
 	page->refs++;
 	mm->nr_resident++;
+	if (mm->locked_vm > 0)
+		page_mlock_mapped(mm, page);
 }
 
 /* mm is the one mapper that is left. */
@@ -180,7 +185,10 @@ void rmap_detach(struct mm *mm, struct page *page)
 	MM_ASSERT(page->refs > 0 && page->mapcount > 0);
 	mm->nr_resident--;
 	page->refs--;
-	if (--page->mapcount > 0)
+	page->mapcount--;
+	if (page_has(page, PG_mlocked))
+		page_mlock_unmapped(mm->sys, page);
+	if (page->mapcount > 0)
 		return;
 	STAT(mm->sys, nr_anon_pages, -1);
 	page->mm = NULL;

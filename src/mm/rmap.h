@@ -60,6 +60,9 @@ struct mapper_scan {
 	bool was_refused;  /* pages were passed over because somebody holds an mm of theirs */
 	bool only_writes;  /* take only the right to write away */
 	unsigned int nr_dirty; /* pages of files that the flusher is to write */
+	/* Frames that may have been of locked pages on a list, for which that is no place. */
+	pfn_t culled[8];
+	unsigned int nr_culled;
 };
 
 void mappers_idle(struct mapper_scan *scan, struct page **pages, unsigned int nr,

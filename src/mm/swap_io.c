@@ -16,12 +16,6 @@
 #include "mm/rmap.h"
 #include "mm/swap.h"
 
-static void lru_insert(struct mm_system *sys, struct page *page)
-{
-	if (!page_has(page, PG_lru | PG_isolated))
-		sys->policy_ops->insert(sys->policy, page);
-}
-
 static void read_end(struct mm_system *sys, struct page *page, int err)
 {
 	page->flags &= ~(uint32_t)PG_locked;
@@ -34,7 +28,7 @@ static void read_end(struct mm_system *sys, struct page *page, int err)
 	if (page_has(page, PG_dead) || (err && page_has(page, PG_readahead)) || err == -EAGAIN)
 		anon_page_put(sys, page);
 	else
-		lru_insert(sys, page);
+		page_lru_add(sys, page);
 }
 
 static void write_failed(struct mm_system *sys, struct page *page, int err)
@@ -48,7 +42,7 @@ static void write_failed(struct mm_system *sys, struct page *page, int err)
 			swap_slot_mark_bad(sys, entry);
 		page->flags |= PG_active;
 	}
-	lru_insert(sys, page);
+	page_lru_add(sys, page);
 }
 
 /* The slot has the content: let it be named instead of the frame. */
@@ -77,12 +71,12 @@ static void write_end(struct mm_system *sys, struct page *page, int err)
 	STAT(sys, pswpout, 1);
 	page->flags &= ~(uint32_t)PG_dirty;
 	/* A writer of an mm may be at work on an entry. */
-	if (is_wanted_free && swap_slot_may_stay(sys, page_swap(page)) &&
-	    unmap_written(sys, page)) {
+	if (is_wanted_free && !page_has(page, PG_mlocked) &&
+	    swap_slot_may_stay(sys, page_swap(page)) && unmap_written(sys, page)) {
 		swap_cache_evict(sys, page);
 		anon_page_put(sys, page);
 	} else {
-		lru_insert(sys, page);
+		page_lru_add(sys, page);
 	}
 }
 

@@ -61,6 +61,8 @@ struct mm {
 	uint64_t nr_vmas;
 	uint64_t total_vm;		  /* pages in VMAs */
 	uint64_t nr_accounted;		  /* of these, pages with VMA_ACCOUNT */
+	uint64_t locked_vm;		  /* and those with VMA_LOCKED */
+	uint32_t def_flags;		  /* of areas to come: MM_MCL_FUTURE */
 	vaddr_t window_start, window_end; /* (c) */
 	vaddr_t start_brk, brk;
 	uint64_t nr_resident, nr_swapped; /* anonymous pages */

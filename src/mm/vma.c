@@ -15,7 +15,7 @@
  * 2. Neighbours that touch differ in their flags or in what they map, or do not continue it.
  * 3. ->gap and ->max_gap are what they say.
  * 4. mm->nr_vmas counts the areas, mm->total_vm their pages, mm->nr_accounted those with
- *    VMA_ACCOUNT.
+ *    VMA_ACCOUNT, mm->locked_vm those with VMA_LOCKED.
  * 5. Only pages in areas that are not VMA_FOREIGN have entries in the page tables.
  * 6. An area that maps a file is on that mapping's i_mmap.
  */
@@ -163,6 +163,8 @@ static void gap_changed(struct mm *mm, struct vma *vma)
 static void count_pages(struct mm *mm, uint32_t flags, int64_t pages)
 {
 	mm->total_vm += (uint64_t)pages;
+	if (flags & VMA_LOCKED)
+		mm->locked_vm += (uint64_t)pages;
 	if (!(flags & VMA_ACCOUNT))
 		return;
 	mm->nr_accounted += (uint64_t)pages;
@@ -431,7 +433,7 @@ static int check_area(struct mm *mm, struct vma *vma, const struct vma *prev)
  */
 int vma_check(struct mm *mm)
 {
-	uint64_t nr = 0, pages = 0, accounted = 0;
+	uint64_t nr = 0, pages = 0, accounted = 0, locked = 0;
 	struct vma *prev = NULL, *vma;
 	int err = rb_check(&mm->vmas);
 
@@ -439,6 +441,7 @@ int vma_check(struct mm *mm)
 		err = check_area(mm, vma, prev);
 		nr++;
 		pages += (uint64_t)vma_pages(vma);
+		locked += vma->flags & VMA_LOCKED ? (uint64_t)vma_pages(vma) : 0;
 		accounted += vma->flags & VMA_ACCOUNT ? (uint64_t)vma_pages(vma) : 0;
 	}
 	if (err)
@@ -446,5 +449,6 @@ int vma_check(struct mm *mm)
 	CHECK(mm->nr_vmas == nr);
 	CHECK(mm->total_vm == pages);
 	CHECK(mm->nr_accounted == accounted);
+	CHECK(mm->locked_vm == locked);
 	return check_hole(mm, prev ? prev->end : mm->window_start, mm->window_end);
 }

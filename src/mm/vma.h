@@ -29,8 +29,10 @@ enum vma_flags {
 	VMA_ACCOUNT = 1 << 7,	/* its pages are committed (mm/commit.c) */
 	VMA_TOUCHED = 1 << 8,  /* it had a fault, in part or before a merge (Linux: anon_vma) */
 	VMA_DONTFORK = 1 << 9, /* MADV_DONTFORK: a child does not have it */
-	VMA_WIPEONFORK = 1 << 10, /* MADV_WIPEONFORK: a child finds zeroes */
-	VMA_SHARED = 1 << 12,	  /* MAP_SHARED: writes go to the mapping */
+	VMA_WIPEONFORK = 1 << 10,  /* MADV_WIPEONFORK: a child finds zeroes */
+	VMA_LOCKED = 1 << 13,	   /* its pages stay in RAM (mm/mlock.c) */
+	VMA_LOCKONFAULT = 1 << 14, /* from their first touch on */
+	VMA_SHARED = 1 << 12,	   /* MAP_SHARED: writes go to the mapping */
 	/* MADV_HUGEPAGE, MADV_NOHUGEPAGE; MAP_HUGETLB: pages of the pool only (mm/hugetlb.c) */
 	VMA_HUGEPAGE = 1 << 16,
 	VMA_NOHUGEPAGE = 1 << 17,

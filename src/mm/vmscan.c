@@ -27,6 +27,8 @@
  * With so many frames on their way whoever needs one waits for those: more writes would only
  * queue up behind them, and throw out pages that need not go.
  */
+#define CULLED_MAX (sizeof(((struct mapper_scan *)0)->culled) / sizeof(pfn_t))
+
 #define IN_FLIGHT_ENOUGH (2 * POLICY_BATCH)
 
 static void harvest(void *arg, struct page **pages, unsigned int nr, bool *ret_young)
@@ -90,9 +92,14 @@ static bool evict_at_once(struct mapper_scan *rc, struct page *page,
 {
 	enum unmap_result result;
 
+	*ret_verdict = POLICY_KEEP;
+	if (page_has(page, PG_mlocked)) {
+		if (rc->nr_culled < CULLED_MAX)
+			rc->culled[rc->nr_culled++] = page_pfn(rc->sys, page);
+		return true;
+	}
 	if (page_has(page, PG_file))
 		return filemap_evict(rc, page, ret_verdict);
-	*ret_verdict = POLICY_KEEP;
 	if (anon_page_is_busy(page))
 		return true;
 	result = evict_unmap(rc, page);
@@ -165,6 +172,25 @@ static void count_scan(struct mm_system *sys, const struct policy_scan *scan, bo
 	STAT(sys, pgrotated, scan->nr_rotated);
 }
 
+/*
+ * Locked pages that the policy had come off its lists, now that it is not at work on them. What
+ * has become of a frame meanwhile, its flags say.
+ */
+static void cull_locked(struct mapper_scan *rc)
+{
+	struct mm_system *sys = rc->sys;
+
+	for (unsigned int i = 0; i < rc->nr_culled; i++) {
+		struct page *page = page_of(sys, rc->culled[i]);
+
+		if (!page_has(page, PG_mlocked) || !page_has(page, PG_lru))
+			continue;
+		sys->policy_ops->remove(sys->policy, page);
+		page_make_unevictable(sys, page);
+	}
+	rc->nr_culled = 0;
+}
+
 static unsigned int reclaim_scan(struct mapper_scan *rc, unsigned int nr, unsigned int priority,
 				 bool is_kswapd)
 {
@@ -185,6 +211,7 @@ static unsigned int reclaim_scan(struct mapper_scan *rc, unsigned int nr, unsign
 	unsigned int slabs = 0;
 
 	sys->policy_ops->shrink(sys->policy, &scan);
+	cull_locked(rc);
 	if (priority < POLICY_PRIORITY_MAX - 2)
 		slabs = slab_shrink(sys);
 	count_scan(sys, &scan, is_kswapd);

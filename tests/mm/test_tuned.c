@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "mm/vma.h"
 #include "ration/sysctl.h"
 #include "support/test.h"
 #include "world.h"
@@ -143,6 +144,19 @@ static void step_protect(struct life *l)
 		w->model[i].prot = prot;
 }
 
+/* It ended at the first locked area: the model is told what comes before. */
+static int model_advise_locked(struct world *w, struct range r, int which)
+{
+	for (unsigned int i = r.first; i < r.first + r.nr && which == MM_MADV_DONTNEED; i++) {
+		const struct vma *vma = vma_find(w->mm, world_va(i));
+
+		if (vma && vma->flags & VMA_LOCKED)
+			break;
+		w->model[i].stamp = 0;
+	}
+	return 0;
+}
+
 static void step_advise(struct life *l)
 {
 	static const int advice[] = {MM_MADV_DONTNEED, MM_MADV_COLD, MM_MADV_PAGEOUT,
@@ -152,7 +166,10 @@ static void step_advise(struct life *l)
 	int which = advice[rng_below(&w->rng, 4)], err;
 
 	UNTIL_DONE(w, err, mm_advise(w->mm, world_va(r.first), r.nr * PAGE_SIZE, which));
-	assert_true(err == 0 || err == -ENOMEM);
+	if (err == -EINVAL)
+		which = model_advise_locked(w, r, which);
+	else
+		assert_true(err == 0 || err == -ENOMEM);
 	for (unsigned int i = r.first; i < r.first + r.nr && which == MM_MADV_DONTNEED; i++)
 		w->model[i].stamp = 0;
 }
@@ -227,6 +244,22 @@ static void step_swap(struct life *l)
 	}
 }
 
+static void step_lock(struct life *l)
+{
+	struct world *w = &l->w;
+	struct range r = random_range(w, 20);
+	int flags = rng_chance(&w->rng, 50) ? MM_MLOCK_ONFAULT : 0, err;
+
+	w->sys->cfg.memlock_bytes = 60 * PAGE_SIZE;
+	if (rng_chance(&w->rng, 50))
+		UNTIL_DONE(w, err, mm_mlock(w->mm, world_va(r.first), r.nr * PAGE_SIZE, flags));
+	else if (rng_chance(&w->rng, 80))
+		UNTIL_DONE(w, err, mm_munlock(w->mm, world_va(r.first), r.nr * PAGE_SIZE));
+	else
+		UNTIL_DONE(w, err, mm_munlockall(w->mm));
+	assert_true(err == 0 || err == -ENOMEM);
+}
+
 static void step_tune(struct life *l)
 {
 	static const struct {
@@ -251,7 +284,7 @@ static void step_any(struct life *l)
 	static void (*const steps[])(struct life * l) = {
 		step_touch, step_touch, step_touch,   step_touch,  step_touch,
 		step_map,   step_unmap, step_protect, step_advise, step_remap,
-		step_swap,  step_swap,	step_swap,    step_tune,
+		step_swap,  step_swap,	step_swap,    step_tune,   step_lock,
 	};
 
 	steps[rng_below(&l->w.rng, sizeof(steps) / sizeof(steps[0]))](l);

@@ -193,13 +193,8 @@ static void writers_are_refused_while_a_reader_is_in(void **state)
 static void what_is_not_done_is_said(void **state)
 {
 	static const int flags[] = {
-		MM_MAP_PRIVATE,
-		MM_MAP_SHARED,
-		MM_MAP_SHARED | MM_MAP_ANONYMOUS,
-		ANON | MM_MAP_32BIT,
-		ANON | MM_MAP_GROWSDOWN,
-		ANON | MM_MAP_LOCKED,
-		ANON | MM_MAP_HUGETLB,
+		MM_MAP_PRIVATE,	     MM_MAP_SHARED,	      MM_MAP_SHARED | MM_MAP_ANONYMOUS,
+		ANON | MM_MAP_32BIT, ANON | MM_MAP_GROWSDOWN, ANON | MM_MAP_HUGETLB,
 	};
 	vaddr_t addr = 1;
 
