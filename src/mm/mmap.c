@@ -352,10 +352,17 @@ static int map_commit(struct mm *mm, const struct map_request *req, struct vma_r
 	return err;
 }
 
+static bool type_is_known(const struct map_request *req)
+{
+	int type = req->flags & MM_MAP_TYPE;
+
+	return req->flags & MM_MAP_FOREIGN || type == MM_MAP_PRIVATE || type == MM_MAP_SHARED ||
+	       (type == MM_MAP_SHARED_VALIDATE && req->mapping);
+}
+
 static int map_locked(struct mm *mm, struct map_request *req)
 {
 	struct vma_reserve reserve = {0};
-	int type = req->flags & MM_MAP_TYPE;
 	int err;
 
 	req->vma_flags = map_vma_flags(mm, req->prot, req->flags);
@@ -364,7 +371,7 @@ static int map_locked(struct mm *mm, struct map_request *req)
 	err = map_place(mm, req);
 	if (err)
 		return err;
-	if (type == 0 && !(req->flags & MM_MAP_FOREIGN))
+	if (!type_is_known(req))
 		return -EINVAL;
 	if (!hugetlb_may_cut(mm, (struct mm_range){req->addr, req->addr + req->len}))
 		return -EINVAL;
@@ -395,7 +402,7 @@ static bool map_is_supported(const struct mm *mm, int flags)
 {
 	if (flags & MM_MAP_FOREIGN)
 		return true;
-	if (flags & MM_MAP_SHARED && !machine_maps_shared(mm))
+	if ((flags & MM_MAP_TYPE) == MM_MAP_SHARED && !machine_maps_shared(mm))
 		return false;
 	return flags & MM_MAP_ANONYMOUS && !(flags & MAP_UNSUPPORTED);
 }
@@ -405,7 +412,7 @@ static int map_request(struct mm *mm, struct map_request *req, uint64_t len, vad
 {
 	int err;
 
-	if (len == 0 || (req->flags & MM_MAP_TYPE) > MM_MAP_SHARED_VALIDATE)
+	if (len == 0)
 		return -EINVAL;
 	if (!checked_align_up(len, PAGE_SIZE, &req->len))
 		return -ENOMEM;

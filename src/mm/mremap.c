@@ -290,8 +290,8 @@ static void move_commit(const struct remap *r, struct vma_reserve *reserve)
 
 		if (!(r->flags & MM_MREMAP_DONTUNMAP))
 			mm_remove_areas(mm, part, reserve);
-		else if (flags & VMA_LOCKED_ANY)
-			unlock_old_part(mm, part, flags, reserve);
+		else if (like.flags & VMA_LOCKED_ANY)
+			unlock_old_part(mm, part, like.flags, reserve);
 		mm_remove_areas(mm, range, reserve);
 		vma_add_like(mm, &like, reserve);
 		at = part.end;
