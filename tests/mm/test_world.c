@@ -158,6 +158,9 @@ static void larger_pages_lose_no_byte(void **state)
 		{1100, 1200, MM_THP_MADVISE, MM_THP_MADVISE},
 	};
 
+	/* What a split or a collapse left in a TLB would show another's content. */
+	static const char *const tlbs[] = {NULL, "skylake", "cortex-a76", "zen2"};
+
 	(void)state;
 	for (unsigned int c = 0; c < 18; c++) {
 		struct world_config cfg = WORLD_CONFIG_DEFAULT;
@@ -171,6 +174,8 @@ static void larger_pages_lose_no_byte(void **state)
 		cfg.thp_64k = cases[c % 6].thp_64k;
 		cfg.seed = test_seed() + 400 + c;
 		cfg.collapses = c % 3 > 0;
+		cfg.tlb = tlbs[c % 4] ? tlb_preset_find(tlbs[c % 4]) : NULL;
+		cfg.nr_cpus = cfg.tlb ? 2 : 0;
 		live(&cfg, STEPS / 8);
 	}
 }
