@@ -345,6 +345,36 @@ static void a_machine_without_has_none(void **state)
 	world_destroy(&w);
 }
 
+/* Both sides go on with single pages, and their own content. */
+static void fork_splits(void **state)
+{
+	struct world_config cfg = config(MM_THP_ALWAYS, MM_THP_ALWAYS);
+	uint64_t word = 4711, seen;
+	struct mm *child;
+	struct world w;
+
+	(void)state;
+	cfg.caps |= MACHINE_MAPS_SHARED;
+	world_create(&w, &cfg);
+	world_map(&w, 0, THP + 16, RW);
+	fill(&w, 0, THP + 16);
+	assert_int_equal(order_at(&w, 0), 9);
+	assert_int_equal(order_at(&w, THP), 4);
+	assert_int_equal(mm_fork(w.mm, &child), 0);
+	world_check(&w);
+	assert_int_equal(order_at(&w, 0), 0);
+	assert_int_equal(order_at(&w, THP), 0);
+	assert_int_equal(WSTAT(&w, thp_split_page), 1);
+	assert_int_equal(machine_soft_mm_store(child, world_va(3), &word, 8), MM_FAULT_MINOR);
+	fill(&w, 4, 1);
+	assert_in_range(machine_soft_mm_load(child, world_va(4), &seen, 8), 0, MM_FAULT_MAJOR);
+	assert_int_not_equal(seen, w.model[4].stamp);
+	read_all(&w, 0, THP + 16);
+	mm_destroy(child);
+	read_all(&w, 0, THP + 16);
+	world_destroy(&w);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(one_fault_for_2_mib),
 	cmocka_unit_test(sixteen_pages_for_64_kib),
@@ -356,5 +386,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(min_free_kbytes_is_raised),
 	cmocka_unit_test(bad_modes_are_refused),
 	cmocka_unit_test(a_machine_without_has_none),
+	cmocka_unit_test(fork_splits),
 };
 TEST_MAIN(tests)

@@ -19,7 +19,7 @@ static void create(struct world *w)
 {
 	struct world_config cfg = WORLD_CONFIG_DEFAULT;
 
-	cfg.caps = BITS | MACHINE_HUGE;
+	cfg.caps = BITS | MACHINE_HUGE | MACHINE_MAPS_SHARED;
 	cfg.nr_frames = 3000;
 	cfg.seed = test_seed();
 	world_create(w, &cfg);
@@ -229,6 +229,40 @@ static void an_address_space_ends_under_it(void **state)
 	world_destroy(&w);
 }
 
+/* 256 of the pages may be a child's too; they are copied, and the child keeps its own. */
+static void shared_pages_are_copied(void **state)
+{
+	struct mm *child;
+	struct world w;
+	uint64_t word;
+
+	(void)state;
+	create(&w);
+	set(&w, "transparent_hugepage.khugepaged.scan_sleep_millisecs", 0);
+	fill(&w, 0, WORLD_PAGES);
+	assert_int_equal(mm_fork(w.mm, &child), 0);
+	fill(&w, 0, 255); /* 257 are shared */
+	switch_on(&w);
+	steps(&w, 20);
+	assert_false(is_huge(&w, 0));
+	fill(&w, 255, 1);
+	steps(&w, 20);
+	assert_true(is_huge(&w, 0));
+	assert_false(is_huge(&w, THP));
+	check_all(&w);
+	fill(&w, 256, THP - 256);
+	for (unsigned int i = 0; i < THP; i++) {
+		assert_in_range(machine_soft_mm_load(child, world_va(i), &word, 8), 0,
+				MM_FAULT_MAJOR);
+		assert_int_equal(word, i + 1); /* what fill() wrote first */
+	}
+	mm_destroy(child);
+	steps(&w, 20);
+	assert_true(is_huge(&w, THP));
+	check_all(&w);
+	world_destroy(&w);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(single_pages_become_one),
 	cmocka_unit_test(it_takes_its_time),
@@ -237,5 +271,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_attempt_may_fail),
 	cmocka_unit_test(it_waits_for_readers),
 	cmocka_unit_test(an_address_space_ends_under_it),
+	cmocka_unit_test(shared_pages_are_copied),
 };
 TEST_MAIN(tests)
