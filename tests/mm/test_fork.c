@@ -685,6 +685,36 @@ static void without_frames_a_write_is_out_of_memory(void **state)
 	world_destroy(&w);
 }
 
+/* What is shared by its mapping is shared by a fork, not copied. */
+static void shared_mappings_stay_shared(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct world w;
+	struct mm *child;
+	vaddr_t addr;
+
+	(void)state;
+	family_create(&w, &cfg);
+	assert_int_equal(mm_map(w.mm, world_va(100), 16 * PAGE_SIZE, RW,
+				MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED, &addr),
+			 0);
+	poke(&w, w.mm, 101, 1);
+	child = fork_of(&w, w.mm);
+	assert_int_equal(peek(&w, child, 101), 1);
+	poke(&w, child, 102, 2);
+	poke(&w, w.mm, 101, 3);
+	assert_int_equal(peek(&w, w.mm, 102), 2);
+	assert_int_equal(peek(&w, child, 101), 3);
+	poke(&w, child, 5, 55);
+	assert_int_equal(peek(&w, w.mm, 5), 6);
+	assert_int_equal(WSTAT(&w, pgcow), 1);
+	world_check(&w);
+	mm_destroy(w.mm);
+	assert_int_equal(peek(&w, child, 101), 3);
+	w.mm = child;
+	world_destroy(&w);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(each_side_has_what_it_had_and_wrote),
 	cmocka_unit_test(reading_after_a_fork_is_no_fault),
@@ -702,6 +732,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_fork_that_fails_changes_nothing),
 	cmocka_unit_test(a_machine_that_refuses_changes_nothing),
 	cmocka_unit_test(an_exit_waits_for_reclaim),
+	cmocka_unit_test(shared_mappings_stay_shared),
 	cmocka_unit_test(without_frames_a_write_is_out_of_memory),
 };
 TEST_MAIN(tests)
