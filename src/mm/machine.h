@@ -9,8 +9,10 @@
  * 3. A machine may report a page accessed too late or never; it must never lose a dirty bit.
  * 4. A machine never calls back into the manager from inside an op.
  * 5. While a frame is mapped, the manager does not touch its content: it unmaps first. (On the
- *    host a mapped page has left the pool of frames.) A machine with MACHINE_MAPS_SHARED lets
- * it read a frame whose translations are all read-only.
+ *    host a mapped page has left the pool of frames.) A machine with MACHINE_MAPS_SHARED keeps
+ *    the content where it is: the manager may read and write it as one more processor would,
+ * which it does to pages of files, and to others only while all their translations are
+ * read-only.
  * 6. RAM is contiguous for the manager: frame n lies at ram + n * PAGE_SIZE. The content of a
  *    frame that was never written is undefined, but readable.
  * 7. The manager never runs two ops on one address at the same time; on different addresses it

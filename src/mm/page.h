@@ -20,6 +20,8 @@
  *               BUSY  being filled or mapped            PG_locked
  *               DEAD  nothing names it any more, refs may be 0: freed when its I/O ends, or
  *                     by the next scan that meets it                      PG_dead
+ *   FILE      a page of a file (mm/filemap.h)           PG_file, refs > 0; LRU, ISO, BUSY, DEAD
+ *                                                       as ANON
  *
  * A block that is handed out has refs > 0 in its first frame, which also keeps its order
  * (page_block_order()), and refs == 0 in the others. page_free() wants the last reference, so

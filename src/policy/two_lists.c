@@ -53,7 +53,7 @@ static pfn_t pfn_of(const struct policy *p, const struct page *page)
 
 static bool is_file(const struct page *page)
 {
-	return !page_has(page, PG_anon);
+	return !page_has(page, PG_anon | PG_swapbacked); /* folio_is_file_lru() */
 }
 
 static enum lru lru_of(const struct page *page)

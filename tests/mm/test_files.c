@@ -390,6 +390,69 @@ static void shared_memory_goes_to_swap(void **state)
 	files_destroy(&f);
 }
 
+static void shared_memory_is_the_child_s_too(void **state)
+{
+	struct files_config cfg = FILES_CONFIG_DEFAULT;
+	vaddr_t addr;
+	struct files f;
+
+	(void)state;
+	files_create(&f, &cfg);
+	assert_int_equal(mm_map(f.mms[0], world_va(0), 4 * PAGE_SIZE, RW,
+				MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED, &addr),
+			 0);
+	map_private(&f, 0, 8, 4);
+	store(&f, 0, world_va(1), 1);
+	store(&f, 0, world_va(9), 1);
+	mm_destroy(f.mms[1]);
+	assert_int_equal(mm_fork(f.mms[0], &f.mms[1]), 0);
+	store(&f, 1, world_va(1), 2);
+	store(&f, 1, world_va(9), 2);
+	store(&f, 1, world_va(3), 3);
+	assert_int_equal(load(&f, 0, world_va(1)), 2);
+	assert_int_equal(load(&f, 0, world_va(3)), 3);
+	assert_int_equal(load(&f, 0, world_va(9)), 1);
+	world_check(&f.w);
+	/* it lives as long as one of them maps it */
+	assert_int_equal(mm_unmap(f.mms[0], world_va(0), 4 * PAGE_SIZE), 0);
+	world_check(&f.w);
+	assert_int_equal(load(&f, 1, world_va(1)), 2);
+	assert_int_equal(WSTAT(&f.w, nr_shmem), 2);
+	assert_int_equal(mm_unmap(f.mms[1], world_va(0), 4 * PAGE_SIZE), 0);
+	assert_int_equal(WSTAT(&f.w, nr_shmem), 0);
+	world_check(&f.w);
+	files_destroy(&f);
+}
+
+/* While a writer has the mm its translations stay: the page may be written, so it is not. */
+static void a_page_that_can_be_written_is_not_taken_for_clean(void **state)
+{
+	struct files_config cfg = FILES_CONFIG_DEFAULT;
+	uint64_t ticket = 0;
+	struct files f;
+
+	(void)state;
+	files_create(&f, &cfg);
+	map_shared(&f, 0, 0, 4);
+	store(&f, 0, world_va(1), 1);
+	sys_lock(f.w.sys);
+	assert_true(mm_write_trylock(f.mms[0]));
+	sys_unlock(f.w.sys);
+	for (unsigned int i = 0; i < 10; i++) {
+		assert_int_equal(mm_fsync(f.file, &ticket), -EAGAIN);
+		world_step(&f.w);
+	}
+	assert_int_equal(WSTAT(&f.w, nr_dirty), 1);
+	world_check(&f.w);
+	sys_lock(f.w.sys);
+	mm_write_unlock(f.mms[0]);
+	sys_unlock(f.w.sys);
+	store(&f, 0, world_va(1), 2); /* no fault: it is still translated writable */
+	assert_int_equal(files_sync(&f), 0);
+	assert_int_equal(files_stored(&f, 1)[0], 2);
+	files_destroy(&f);
+}
+
 /* The area is taken away while its pages are in it. */
 static void shared_memory_comes_back_from_swap(void **state)
 {
@@ -614,6 +677,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_write_error_is_told_once_and_loses_nothing),
 	cmocka_unit_test(a_read_error_is_a_bus_error_once),
 	cmocka_unit_test(shared_memory_goes_to_swap),
+	cmocka_unit_test(shared_memory_is_the_child_s_too),
+	cmocka_unit_test(a_page_that_can_be_written_is_not_taken_for_clean),
 	cmocka_unit_test(shared_memory_comes_back_from_swap),
 	cmocka_unit_test(areas_keep_their_place_in_the_file),
 	cmocka_unit_test(advice_on_files),
