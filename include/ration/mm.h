@@ -318,6 +318,8 @@ int mm_check(struct mm_system *sys);
 
 int mm_fork_prepare(struct mm *mm);
 void *mm_fork_frame(struct mm *mm, vaddr_t va);
+bool mm_fork_may_write(const struct mm *mm, vaddr_t va);
+pfn_t mm_fork_used_frames(const struct mm_system *sys, pfn_t pfn, pfn_t *ret_end);
 void mm_fork_frame_changed(struct mm *mm, vaddr_t va);
 void mm_fork_parent(struct mm *mm, bool did_fork);
 int mm_fork_child(struct mm *mm, uint64_t *vmstat);

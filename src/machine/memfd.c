@@ -8,9 +8,14 @@
  *
  * Frame n is page n of a memory file (memfd_create(2)). The pool shows all of it to the
  * manager; a translation is one more mapping of the same page, at its virtual address in the
- * window, with mmap(MAP_FIXED). What is not translated is reserved without any access, so that
- * touching it, or writing what was mapped for reading, is SIGSEGV, for the program's own faults
- * too: who handles the signal asks the manager which it was.
+ * window. What is not translated is reserved without any access, so that touching it, or
+ * writing what was mapped for reading, is SIGSEGV, for the program's own faults too: who
+ * handles the signal asks the manager which it was.
+ *
+ * Mappings are made by mremap(2) of old size 0, which maps the pages of a shared mapping a
+ * second time, with its protection, in one step. So there is a mapping of the whole file for
+ * each protection (alias), and no file needs to be open: whatever the program closes, and in
+ * whichever thread a fault is resolved.
  *
  * Neighbours in the window whose frames are neighbours in the file are one call, and one
  * mapping of the kernel's (it joins them by itself); other pages have a mapping each, and so
@@ -23,8 +28,9 @@
  * frame to swap while a device still writes it, that goes unseen, so whoever lets the kernel
  * write managed memory must keep it resident meanwhile.
  *
- * fork shares the file with the child: machine_memfd_reattach() gives it a copy. Until then
- * nobody may write a frame, in neither process.
+ * A file is shared with the child of a fork, who may not see it: no mapping of it is inherited
+ * (MADV_DONTFORK, which mremap() keeps). A copy is made before the fork, with all frames at
+ * rest (machine_memfd_copy()), which the child puts in its place (machine_memfd_adopt()).
  *
  * Invariants
  * 1. va_of[n] is where frame n is mapped in the window, 0 if nowhere.
@@ -36,9 +42,9 @@
 #include "machine/memfd.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/checked.h"
@@ -47,8 +53,18 @@
 #include "mm/pgtable.h"
 #include "ration/mm.h"
 
-#define FORGET_PAGES 4096 /* an eighth of the translations that the default limit allows */
-#define COPY_BYTES   ((uint64_t)1 << 20)
+#define FORGET_PAGES	 4096 /* an eighth of the translations that the default limit allows */
+#define COPY_BYTES	 ((uint64_t)1 << 20)
+#define WINDOW_BYTES_MIN ((uint64_t)1 << 30) /* less would not hold a useful program */
+
+enum alias { ALIAS_R, ALIAS_RW, ALIAS_RX, ALIAS_RWX, NR_ALIASES };
+
+static const int alias_prot[NR_ALIASES] = {
+	[ALIAS_R] = PROT_READ,
+	[ALIAS_RW] = PROT_READ | PROT_WRITE,
+	[ALIAS_RX] = PROT_READ | PROT_EXEC,
+	[ALIAS_RWX] = PROT_READ | PROT_WRITE | PROT_EXEC,
+};
 
 struct machine_space {
 	bool is_used; /* lock */
@@ -56,7 +72,7 @@ struct machine_space {
 
 struct machine_memfd {
 	struct machine m;
-	int fd;				  /* (c), but for reattach */
+	vaddr_t alias[NR_ALIASES];	  /* (c) the file, mapped whole; ALIAS_RW is the pool */
 	vaddr_t window_start, window_end; /* (c) */
 	uint64_t state_bytes;		  /* (c) of this and va_of */
 	struct mm_lock lock;
@@ -127,26 +143,31 @@ static struct stretch stretch_cut(const struct machine_batch *batch, uint32_t fr
 	return s;
 }
 
-static int stretch_prot(const struct stretch *s)
+static enum alias stretch_alias(const struct stretch *s)
 {
-	int prot = PROT_READ;
+	enum alias alias = s->bits & PTE_WRITE ? ALIAS_RW : ALIAS_R;
 
-	if (s->bits & PTE_WRITE)
-		prot |= PROT_WRITE;
-	if (!(s->bits & PTE_NX))
-		prot |= PROT_EXEC;
-	return prot;
+	return s->bits & PTE_NX ? alias : alias + ALIAS_RX - ALIAS_R;
 }
 
-/* MAP_POPULATE: the page is there, so the access that waits need not fault in the kernel. */
+/* Where a system forbids executable mappings of such files there is no alias for them. */
 static int stretch_map(struct machine_memfd *mf, const struct stretch *s)
 {
-	long got = sys_call6(SYS_mmap, (long)s->va, (long)(s->nr * PAGE_SIZE), stretch_prot(s),
-			     MAP_SHARED | MAP_FIXED | MAP_POPULATE, mf->fd,
-			     (long)((uint64_t)s->pfn * PAGE_SIZE));
+	vaddr_t alias = mf->alias[stretch_alias(s)];
+	long got;
 
+	if (!alias)
+		return -EACCES;
+	got = sys_call6(SYS_mremap, (long)(alias + (uint64_t)s->pfn * PAGE_SIZE), 0,
+			(long)(s->nr * PAGE_SIZE), MREMAP_MAYMOVE | MREMAP_FIXED, (long)s->va,
+			0);
 	mf->stats.nr_calls++;
-	return is_error(got) ? (int)got : 0;
+	if (is_error(got))
+		return (int)got;
+	/* The pool lets go, or what reckons with mappings (RSS) would count the page twice. */
+	sys_call3(SYS_madvise, (long)(mf->alias[ALIAS_RW] + (uint64_t)s->pfn * PAGE_SIZE),
+		  (long)(s->nr * PAGE_SIZE), MADV_DONTNEED);
+	return 0;
 }
 
 static int stretch_do(struct machine_memfd *mf, const struct stretch *s)
@@ -276,12 +297,26 @@ static void memfd_space_destroy(struct machine *m, struct machine_space *space)
 	mm_lock_release(&mf->lock);
 }
 
+/*
+ * Protection is the translations' affair. What a fork's child replays at first is reserved
+ * again: a page that was lent to a thread of the parent may be there.
+ */
+static int memfd_region(struct machine *m, struct machine_space *space, vaddr_t start,
+			vaddr_t end, enum machine_region_op op, int prot)
+{
+	(void)m;
+	(void)space;
+	(void)prot;
+	return op == MACHINE_REGION_MAP ? reserve(start, end - start, MAP_FIXED) : 0;
+}
+
 static const struct machine_ops memfd_ops = {
 	.name = "memfd",
 	.caps = MACHINE_FAULTS_COST,
 	.space_create = memfd_space_create,
 	.space_destroy = memfd_space_destroy,
 	.apply = memfd_apply,
+	.region = memfd_region,
 };
 
 /* Return: the descriptor, or -errno. */
@@ -299,15 +334,31 @@ static int file_create(uint64_t bytes)
 	return err;
 }
 
-static int pool_map(int fd, vaddr_t at, uint64_t bytes, vaddr_t *ret_start)
+/* Maps the file whole, at the aliases that there are already or where there is room. */
+static int aliases_map(int fd, uint64_t bytes, vaddr_t alias[NR_ALIASES])
 {
-	long got = sys_call6(SYS_mmap, (long)at, (long)bytes, PROT_READ | PROT_WRITE,
-			     MAP_SHARED | (at ? MAP_FIXED : 0), fd, 0);
+	for (unsigned int i = 0; i < NR_ALIASES; i++) {
+		int fixed = alias[i] ? MAP_FIXED : 0;
+		long got = sys_call6(SYS_mmap, (long)alias[i], (long)bytes, alias_prot[i],
+				     MAP_SHARED | MAP_NORESERVE | fixed, fd, 0);
 
-	if (is_error(got))
-		return (int)got;
-	*ret_start = (vaddr_t)got;
+		if (is_error(got) && (fixed || !(alias_prot[i] & PROT_EXEC)))
+			return (int)got;
+		if (is_error(got))
+			continue;
+		alias[i] = (vaddr_t)got;
+		got = sys_call3(SYS_madvise, got, (long)bytes, MADV_DONTFORK);
+		if (is_error(got))
+			return (int)got;
+	}
 	return 0;
+}
+
+static void aliases_unmap(const vaddr_t alias[NR_ALIASES], uint64_t bytes)
+{
+	for (unsigned int i = 0; i < NR_ALIASES; i++)
+		if (alias[i])
+			sys_call2(SYS_munmap, (long)alias[i], (long)bytes);
 }
 
 static bool config_is_valid(const struct machine_memfd_config *cfg)
@@ -319,41 +370,50 @@ static bool config_is_valid(const struct machine_memfd_config *cfg)
 	return cfg->window_start > 0 && cfg->window_start < cfg->window_end;
 }
 
+/* Less than asked for where RLIMIT_AS allows less. */
+static int window_reserve(struct machine_memfd *mf, const struct machine_memfd_config *cfg)
+{
+	uint64_t len = cfg->window_end - cfg->window_start;
+	int err = reserve(cfg->window_start, len, MAP_FIXED_NOREPLACE);
+
+	while (err == -ENOMEM && len / 2 >= WINDOW_BYTES_MIN) {
+		len = len / 2 & PAGE_MASK;
+		err = reserve(cfg->window_start, len, MAP_FIXED_NOREPLACE);
+	}
+	mf->window_start = cfg->window_start;
+	mf->window_end = cfg->window_start + len;
+	return err;
+}
+
 /* The rest of machine_memfd_create(): file, pool and window. */
 static int memfd_init(struct machine_memfd *mf, const struct machine_memfd_config *cfg)
 {
-	vaddr_t ram = 0;
+	int fd = file_create(cfg->ram_bytes);
 	int err;
 
-	mf->fd = file_create(cfg->ram_bytes);
-	if (mf->fd < 0)
-		return mf->fd;
-	err = pool_map(mf->fd, 0, cfg->ram_bytes, &ram);
-	if (err)
-		goto close_fd;
-	err = reserve(cfg->window_start, cfg->window_end - cfg->window_start,
-		      MAP_FIXED_NOREPLACE);
-	if (err)
-		goto unmap_pool;
-	mf->window_start = cfg->window_start;
-	mf->window_end = cfg->window_end;
+	if (fd < 0)
+		return fd;
+	err = aliases_map(fd, cfg->ram_bytes, mf->alias);
+	sys_call2(SYS_close, fd, 0);
+	if (!err)
+		err = window_reserve(mf, cfg);
+	if (err) {
+		aliases_unmap(mf->alias, cfg->ram_bytes);
+		return err;
+	}
 	mf->m = (struct machine){
 		.ops = &memfd_ops,
-		.ram = (char *)ram,
+		.ram = (char *)mf->alias[ALIAS_RW],
 		.nr_frames = (pfn_t)(cfg->ram_bytes / PAGE_SIZE),
 	};
 	mm_lock_init(&mf->lock, LOCK_RANK_MACHINE);
 	return 0;
-unmap_pool:
-	sys_call2(SYS_munmap, (long)ram, (long)cfg->ram_bytes);
-close_fd:
-	sys_call2(SYS_close, mf->fd, 0);
-	return err;
 }
 
 /**
  * machine_memfd_create() - make the machine: file, pool and window.
- * @cfg: ram_bytes whole pages; the window must be free.
+ * @cfg: ram_bytes whole pages; the window must be free, and becomes smaller where RLIMIT_AS
+ *	forbids so much.
  * @ret_machine: to be given to mm_system_create(), and to machine_memfd_destroy().
  *
  * The file takes memory as frames are written. The machine's own state is 8 bytes a frame.
@@ -398,68 +458,134 @@ void machine_memfd_destroy(struct machine *m)
 
 	sys_call2(SYS_munmap, (long)mf->window_start,
 		  (long)(mf->window_end - mf->window_start));
-	sys_call2(SYS_munmap, (long)m->ram, (long)ram_bytes(mf));
-	sys_call2(SYS_close, mf->fd, 0);
+	aliases_unmap(mf->alias, ram_bytes(mf));
 	sys_call2(SYS_munmap, (long)mf, (long)mf->state_bytes);
 }
 
-/* Copies what the pool holds to fd, hole by hole of the old file, so that holes stay holes. */
-static int copy_data(const struct machine_memfd *mf, int fd)
+static int copy_range(const struct machine_memfd *mf, int fd, uint64_t at, uint64_t end)
 {
-	uint64_t end = ram_bytes(mf), at = 0;
-
 	while (at < end) {
-		long data = sys_call3(SYS_lseek, mf->fd, (long)at, SEEK_DATA);
-		long hole;
+		long done = sys_call4(SYS_pwrite64, fd, (long)(mf->m.ram + at),
+				      (long)min_u64(end - at, COPY_BYTES), (long)at);
 
-		if (data == -ENXIO)
-			return 0;
-		hole = data < 0 ? data : sys_call3(SYS_lseek, mf->fd, data, SEEK_HOLE);
-		if (hole < 0)
-			return (int)hole;
-		for (at = (uint64_t)data; at < (uint64_t)hole;) {
-			uint64_t len = min_u64((uint64_t)hole - at, COPY_BYTES);
-			long done = sys_call4(SYS_pwrite64, fd, (long)(mf->m.ram + at),
-					      (long)len, (long)at);
-
-			if (done <= 0)
-				return done ? (int)done : -ENOSPC;
-			at += (uint64_t)done;
-		}
+		if (done <= 0)
+			return done ? (int)done : -ENOSPC;
+		at += (uint64_t)done;
 	}
 	return 0;
 }
 
 /**
- * machine_memfd_reattach() - give the child of a fork a file of its own.
+ * machine_memfd_copy() - a copy of the file, for the child of a fork.
+ * @used: the first frame at @pfn or after it whose content is wanted, and in *@ret_end where
+ *	the frames after it are not wanted any more; @pfn past the last frame if there is none.
+ *	Frames that are not wanted are not looked at, for that would give them memory.
  *
- * The pool stays at its address with the content that it has now.
- *
- * Return: 0, or -errno (-ENOMEM, -ENOSPC, -EMFILE) and the pool is still the parent's: the
- * child must not go on.
- * Context: in the child, before any other call, by a thread of the file table that will use the
- * machine and still has the parent's file. Nothing is mapped in the window, and the parent
- * writes no frame, from before the fork until this returns.
+ * Return: a descriptor of it, close-on-exec, the caller's; -ENOMEM, -ENOSPC, -EMFILE, -ENFILE.
+ * Context: nobody writes a frame meanwhile.
  */
-int machine_memfd_reattach(struct machine *m)
+int machine_memfd_copy(struct machine *m,
+		       pfn_t (*used)(const void *arg, pfn_t pfn, pfn_t *ret_end),
+		       const void *arg)
 {
 	struct machine_memfd *mf = memfd_of(m);
 	int fd = file_create(ram_bytes(mf));
-	vaddr_t ram;
-	int err;
+	int err = 0;
 
 	if (fd < 0)
 		return fd;
-	err = copy_data(mf, fd);
-	if (!err)
-		err = pool_map(fd, (vaddr_t)m->ram, ram_bytes(mf), &ram);
-	if (err) {
-		sys_call2(SYS_close, fd, 0);
-		return err;
+	for (pfn_t pfn = 0, end; !err; pfn = end) {
+		pfn = used(arg, pfn, &end);
+		if (pfn >= m->nr_frames)
+			return fd;
+		err = copy_range(mf, fd, pfn * PAGE_SIZE, end * PAGE_SIZE);
 	}
-	sys_call2(SYS_close, mf->fd, 0);
-	mf->fd = fd;
-	return 0;
+	sys_call2(SYS_close, fd, 0);
+	return err;
+}
+
+/**
+ * machine_memfd_adopt() - the child of a fork goes on with the copy.
+ * @fd: of machine_memfd_copy(); it stays the caller's.
+ *
+ * Frames keep their addresses. The window is as the fork left it: nothing of it is mapped but
+ * what was lent, and what is not the machine's.
+ *
+ * Return: 0, or -ENOMEM: the child must not go on.
+ * Context: in the child, before any other call.
+ */
+int machine_memfd_adopt(struct machine *m, int fd)
+{
+	struct machine_memfd *mf = memfd_of(m);
+
+	mm_lock_init(&mf->lock, LOCK_RANK_MACHINE);
+	return aliases_map(fd, ram_bytes(mf), mf->alias);
+}
+
+/**
+ * machine_memfd_window_restore() - a foreign mapping has gone: the range is window again.
+ * @start, @end: within the window, page aligned; whatever is mapped there is replaced.
+ *
+ * Return: 0, or -ENOMEM, and the range is not part of the window.
+ */
+int machine_memfd_window_restore(struct machine *m, vaddr_t start, vaddr_t end)
+{
+	(void)m;
+	return reserve(start, end - start, MAP_FIXED);
+}
+
+/**
+ * machine_memfd_lend() - let threads use a copy of an unmapped frame (see machine_host_lend()).
+ * @va: where the frame was mapped.
+ * @frame: its address in the pool; it stays as it is.
+ *
+ * The copy comes to its address whole, in one step.
+ *
+ * Return: 0, or -ENOMEM. Context: between mm_fork_prepare() and mm_fork_parent(), in the
+ * parent.
+ */
+int machine_memfd_lend(struct machine *m, vaddr_t va, const void *frame, bool is_writable)
+{
+	long copy = sys_call6(SYS_mmap, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long got;
+
+	(void)m;
+	if (is_error(copy))
+		return (int)copy;
+	memcpy((void *)copy, frame, PAGE_SIZE);
+	if (!is_writable)
+		sys_call3(SYS_mprotect, copy, PAGE_SIZE, PROT_READ);
+	got = sys_call6(SYS_mremap, copy, PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			(long)va, 0);
+	if (!is_error(got))
+		return 0;
+	sys_call2(SYS_munmap, copy, PAGE_SIZE);
+	return (int)got;
+}
+
+/**
+ * machine_memfd_take_back() - the frame gets the content of the page that was lent.
+ *
+ * Writers fault from the protection on; whoever touches the page later faults too.
+ *
+ * Context: as machine_memfd_lend().
+ */
+void machine_memfd_take_back(struct machine *m, vaddr_t va, void *frame)
+{
+	(void)m;
+	sys_call3(SYS_mprotect, (long)va, PAGE_SIZE, PROT_READ);
+	memcpy(frame, (const void *)va, PAGE_SIZE);
+	reserve(va, PAGE_SIZE, MAP_FIXED);
+}
+
+/**
+ * machine_memfd_window() - where managed memory lies.
+ */
+void machine_memfd_window(struct machine *m, vaddr_t *ret_start, vaddr_t *ret_end)
+{
+	*ret_start = memfd_of(m)->window_start;
+	*ret_end = memfd_of(m)->window_end;
 }
 
 /**

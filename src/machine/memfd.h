@@ -3,9 +3,8 @@
  * The machine that is this process, where userfaultfd is not to be had: a memory file and
  * mmap(). How it works is told in machine/memfd.c.
  *
- * As machine/host.h, nothing here touches errno, malloc, stdio or thread-local storage. The
- * file belongs to the file table of the thread that created (or reattached) the machine; only
- * threads that share that table may call apply().
+ * As machine/host.h, nothing here touches errno, malloc, stdio or thread-local storage. No file
+ * stays open, so any thread of the process may call all of it.
  */
 #ifndef MACHINE_MEMFD_H
 #define MACHINE_MEMFD_H
@@ -26,7 +25,17 @@ struct machine_memfd_stats {
 
 int machine_memfd_create(const struct machine_memfd_config *cfg, struct machine **ret_machine);
 void machine_memfd_destroy(struct machine *m);
-int machine_memfd_reattach(struct machine *m);
+
+int machine_memfd_copy(struct machine *m,
+		       pfn_t (*used)(const void *arg, pfn_t pfn, pfn_t *ret_end),
+		       const void *arg);
+int machine_memfd_adopt(struct machine *m, int fd);
+int machine_memfd_window_restore(struct machine *m, vaddr_t start, vaddr_t end);
+
+int machine_memfd_lend(struct machine *m, vaddr_t va, const void *frame, bool is_writable);
+void machine_memfd_take_back(struct machine *m, vaddr_t va, void *frame);
+
+void machine_memfd_window(struct machine *m, vaddr_t *ret_start, vaddr_t *ret_end);
 void machine_memfd_stats(struct machine *m, struct machine_memfd_stats *ret_stats);
 
 #endif

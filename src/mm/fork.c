@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "mm/reclaim.h"
+#include "mm/vma.h"
 
 /**
  * mm_fork_prepare() - bring the system to rest, with every page in its frame.
@@ -66,6 +67,43 @@ void *mm_fork_frame(struct mm *mm, vaddr_t va)
 	const pte_t *pte = pgtable_lookup(mm, va);
 
 	return pte && pte_is_resident(*pte) ? pfn_addr(mm->sys, pte_pfn(*pte)) : NULL;
+}
+
+/**
+ * mm_fork_may_write() - does the program have the right to write there?
+ *
+ * Context: as mm_fork_frame().
+ */
+bool mm_fork_may_write(const struct mm *mm, vaddr_t va)
+{
+	struct rb_node *node = mm->vmas.node;
+
+	while (node) {
+		const struct vma *vma = container_of(node, struct vma, node);
+
+		if (va >= vma->start && va < vma->end)
+			return (vma->flags & VMA_WRITE) != 0;
+		node = va < vma->start ? node->left : node->right;
+	}
+	return false;
+}
+
+/**
+ * mm_fork_used_frames() - which frames have a content that the child needs.
+ * @pfn: 0, or where the last answer ended.
+ * @ret_end: past the last of the frames in use that follow each other.
+ *
+ * Return: the first frame in use from @pfn on; nr_frames of the system if there is none.
+ * Context: as mm_fork_frame().
+ */
+pfn_t mm_fork_used_frames(const struct mm_system *sys, pfn_t pfn, pfn_t *ret_end)
+{
+	while (pfn < sys->nr_frames && page_has(page_of(sys, pfn), PG_buddy))
+		pfn += 1u << page_of(sys, pfn)->order;
+	*ret_end = pfn;
+	while (*ret_end < sys->nr_frames && !page_has(page_of(sys, *ret_end), PG_buddy))
+		(*ret_end)++;
+	return pfn;
 }
 
 /**

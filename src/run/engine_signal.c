@@ -2,7 +2,8 @@
 /*
  * Faults are resolved by the thread that takes them.
  *
- * The kernel sends SIGBUS for a page of the window that is out; the handler asks the manager as
+ * The kernel sends SIGBUS for a page of the window that is out (on the machine of a memory file
+ * SIGSEGV, machine/memfd.c, and then there is no descriptor); the handler asks the manager as
  * a handler thread would (engine_thread.c), and returns to the instruction. It runs on a stack
  * outside of managed memory, with all signals blocked, and touches neither errno nor anything
  * of the C library. It may interrupt any instruction of the program, so the program may hold
@@ -35,12 +36,14 @@
 #include "run/boot.h"
 #include "run/fork.h"
 #include "run/outcome.h"
+#include "run/port.h"
 #include "run/runtime.h"
 #include "run/service.h"
 #include "run/thread.h"
 #include "run/trap.h"
 
 #define ERR_WRITE 2 /* of a page fault's error code */
+#define ERR_FETCH 16
 #define BY_FILTER 1 /* SYS_SECCOMP, which older headers do not have */
 #define FD_MIN	  960
 #define FD_LEFT	  64 /* numbers that the program keeps above ours, where it may have few */
@@ -85,6 +88,8 @@ static long resolve(struct runtime *rt, vaddr_t va, unsigned int access)
 	} while (result == MM_FAULT_RETRY);
 	if (result == MM_FAULT_MINOR || result == MM_FAULT_MAJOR)
 		return 0;
+	if (rt->is_by_segv && result == MM_FAULT_SEGV)
+		return -EFAULT;
 	return rt_thread_is_own() ? -EIO : hand_over(va, access);
 }
 
@@ -107,16 +112,63 @@ void rt_on_bus(int sig, siginfo_t *info, void *context)
 	rt_action_deliver(sig, info, context);
 }
 
+static unsigned int access_of(const ucontext_t *uc)
+{
+	greg_t error = uc->uc_mcontext.gregs[REG_ERR];
+
+	if (error & ERR_WRITE)
+		return MM_ACCESS_WRITE;
+	return error & ERR_FETCH ? MM_ACCESS_EXEC : MM_ACCESS_READ;
+}
+
+/*
+ * The window is reserved memory where nothing is mapped, so the kernel says that the access is
+ * forbidden also where it should say that there is nothing.
+ */
+static void set_code(struct runtime *rt, siginfo_t *info)
+{
+	struct mm_area area;
+
+	if (rt_gate_try_enter(&rt->gate)) {
+		if (mm_query(rt->mm, (vaddr_t)info->si_addr, &area) ||
+		    area.start > (vaddr_t)info->si_addr)
+			info->si_code = SEGV_MAPERR;
+		rt_gate_leave(&rt->gate);
+	}
+}
+
+/* Return: 0: the access may go on; -EFAULT: it is the program's; -EIO: its page is lost. */
+static long resolve_segv(struct runtime *rt, const siginfo_t *info, const ucontext_t *uc)
+{
+	vaddr_t va = (vaddr_t)info->si_addr;
+
+	if (!rt->is_by_segv || info->si_code <= 0 || !is_in_window(rt, va))
+		return -EFAULT;
+	if (!is_at_home(rt) && !rt_port_is_inherited(rt))
+		return -EFAULT; /* the child of a fork that we were not told of */
+	return resolve(rt, va & PAGE_MASK, access_of(uc));
+}
+
 /**
  * rt_on_segv() - the kernel's handler of SIGSEGV.
  */
 void rt_on_segv(int sig, siginfo_t *info, void *context)
 {
+	struct runtime *rt = &rt_runtime;
+	long err;
+
 	rt_altstack_arm(context);
 	if (info->si_code > 0 && rt_fork_child_on_demand())
 		return;
-	if (trap_copy_failed(context))
+	err = resolve_segv(rt, info, context);
+	if (!err || trap_copy_failed(context))
 		return;
+	if (err == -EIO) {
+		info->si_signo = sig = SIGBUS;
+		info->si_code = BUS_ADRERR;
+	} else if (rt->is_by_segv && is_in_window(rt, (vaddr_t)info->si_addr)) {
+		set_code(rt, info);
+	}
 	rt_action_deliver(sig, info, context);
 }
 
@@ -202,8 +254,13 @@ bool rt_signal_serve(struct runtime *rt, const uint64_t *args, long *ret_answer)
 	struct machine_host_fault fault = {args[0], (unsigned int)args[1], (int)args[2]};
 
 	*ret_answer = 0;
-	if (rt->is_frozen)
+	if (rt->is_frozen && rt->is_by_segv && (fault.access & MM_ACCESS_WRITE) &&
+	    !mm_fork_may_write(rt->mm, fault.va))
+		*ret_answer = -EFAULT;
+	else if (rt->is_frozen)
 		return rt_frozen_serve(rt, &fault);
+	if (*ret_answer)
+		return true;
 	return answer_of(rt, &fault, mm_fault(rt->mm, fault.va, fault.access), ret_answer);
 }
 
@@ -257,7 +314,8 @@ int rt_signal_start(struct runtime *rt, enum run_refusal *ret_why)
 
 	rt->pid = (uint32_t)sys_call2(SYS_getpid, 0, 0);
 	*ret_why = RUN_REFUSED_USERFAULTFD;
-	rt->signal_fd = machine_host_open_signals(fd_min());
+	if (!rt->is_by_segv)
+		rt->signal_fd = machine_host_open_signals(fd_min());
 	if (rt->signal_fd < 0)
 		return rt->signal_fd;
 	*ret_why = RUN_REFUSED_FILTER;
@@ -276,9 +334,22 @@ int rt_signal_start(struct runtime *rt, enum run_refusal *ret_why)
  */
 void rt_signal_stop(struct runtime *rt)
 {
-	sys_call2(SYS_close, rt->signal_fd, 0);
+	if (!rt->is_by_segv)
+		sys_call2(SYS_close, rt->signal_fd, 0);
 	rt->signal_fd = 0;
-	rt->is_by_signal = false;
+	rt->is_by_signal = rt->is_by_segv = false;
+}
+
+static int reopen_signals(struct runtime *rt)
+{
+	int fd = machine_host_open_signals(fd_min());
+	long err;
+
+	if (fd < 0)
+		return fd;
+	err = sys_call3(SYS_dup3, fd, rt->signal_fd, 02000000 /* O_CLOEXEC */);
+	sys_call2(SYS_close, fd, 0);
+	return err < 0 ? (int)err : 0;
 }
 
 /**
@@ -290,15 +361,10 @@ void rt_signal_stop(struct runtime *rt)
  */
 int rt_signal_forked(struct runtime *rt)
 {
-	int fd = machine_host_open_signals(fd_min());
-	long err;
+	int err = rt->is_by_segv ? 0 : reopen_signals(rt);
 
-	if (fd < 0)
-		return fd;
-	err = sys_call3(SYS_dup3, fd, rt->signal_fd, 02000000 /* O_CLOEXEC */);
-	sys_call2(SYS_close, fd, 0);
-	if (err < 0)
-		return (int)err;
+	if (err)
+		return err;
 	rt->pid = (uint32_t)sys_call2(SYS_getpid, 0, 0);
 	rt_altstack_forked();
 	return 0;

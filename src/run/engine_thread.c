@@ -217,7 +217,7 @@ void rt_engine_serve_frozen(struct runtime *rt, rt_fault_fn serve)
 	struct machine_host_fault fault;
 	uint32_t nr = 0;
 
-	while (machine_host_read_faults(rt->machine, &fault, 1) > 0)
+	while (!rt->is_by_signal && machine_host_read_faults(rt->machine, &fault, 1) > 0)
 		pending_put(rt, &fault, load(&engine->wake_seq));
 	mm_lock_acquire(&engine->lock);
 	for (uint32_t i = 0; i < engine->nr_pending; i++)

@@ -4,7 +4,7 @@
  *
  * The manager only knows that the place is taken (MM_MAP_FOREIGN), the kernel has the mapping.
  * It comes there by mremap(2), which replaces what was there in one step: the window's own
- * reserved memory, or another foreign mapping. When it goes, machine_host_window_restore() puts
+ * reserved memory, or another foreign mapping. When it goes, rt_port_window_restore() puts
  * reserved memory in its place, which replaces it in one step, too. So a program's MAP_FIXED
  * mapping that the kernel chooses elsewhere can never get in between.
  *
@@ -22,6 +22,7 @@
 
 #include "base/checked.h"
 #include "mm/system.h"
+#include "run/port.h"
 #include "run/runtime.h"
 #include "run/thread.h"
 
@@ -52,7 +53,7 @@ bool rt_area_next(struct runtime *rt, vaddr_t at, vaddr_t end, struct mm_area *r
 /* The range is window again, for the kernel and for the manager. */
 static long foreign_drop(struct runtime *rt, vaddr_t start, vaddr_t end)
 {
-	long err = machine_host_window_restore(rt->machine, start, end);
+	long err = rt_port_window_restore(rt, start, end);
 
 	return err ? err : rt_mm_unmap(rt, start, end - start);
 }

@@ -47,6 +47,7 @@
 #include "malloc/malloc.h"
 #include "run/bequest.h"
 #include "run/boot.h"
+#include "run/port.h"
 #include "run/runtime.h"
 #include "run/service.h"
 #include "run/swap_defer.h"
@@ -60,6 +61,7 @@ static struct {
 	const void *thread;    /* its control block */
 	struct rt_bequest bequest;
 	int err;	   /* why there can be no child */
+	int copy;	   /* of rt_port_copy(); 0: none */
 	uint64_t signals;  /* the mask to go back to */
 	bool was_threaded; /* the C library's locks are to be taken */
 	bool has_altstack; /* old_stack is to be put back */
@@ -81,16 +83,11 @@ static const void *current_thread(void)
 	return tcb;
 }
 
-static bool window_is_mapped(const struct runtime *rt)
-{
-	return sys_call3(SYS_msync, (long)rt->window_start, (long)PAGE_SIZE, MS_ASYNC) == 0;
-}
-
 /* Are we in the child, with nothing set up yet? */
 static bool is_unborn(void)
 {
 	return __atomic_load_n(&fk.is_under_way, __ATOMIC_ACQUIRE) &&
-	       fk.thread == current_thread() && !window_is_mapped(&rt_runtime);
+	       fk.thread == current_thread() && !rt_port_is_inherited(&rt_runtime);
 }
 
 /* -- The child -- */
@@ -124,7 +121,7 @@ static int attach_child(struct runtime *rt, const char *path, const char **ret_w
 	if (err)
 		return err;
 	*ret_what = "the child of a fork cannot set up memory (userfaultfd)";
-	err = machine_host_reattach(rt->machine, rt->signal_fd);
+	err = rt_port_reattach(rt);
 	if (err)
 		return err;
 	*ret_what = "the child of a fork cannot open the swap area";
@@ -155,17 +152,18 @@ static void forget_parent(struct runtime *rt)
 
 static void child_set_up(struct runtime *rt)
 {
+	int err;
+
 	if (fk.err)
 		rt_fatal("this process could not fork", fk.err);
 	if (!rt->is_frozen)
 		rt_fatal("this process was born of a fork that took too long", -ETIMEDOUT);
+	err = rt_port_adopt(rt, fk.copy);
 	forget_parent(rt);
-	if (rt->is_by_signal) {
-		int err = rt_signal_forked(rt);
-
-		if (err)
-			rt_fatal("the child of a fork cannot set up memory (userfaultfd)", err);
-	}
+	if (!err && rt->is_by_signal)
+		err = rt_signal_forked(rt);
+	if (err)
+		rt_fatal("the child of a fork cannot set up memory", err);
 	rt_boot(attach_child, NULL);
 	rt_bequest_close(&fk.bequest);
 }
@@ -280,6 +278,9 @@ static void fork_prepare(void)
 	fk.signals = signals;
 	fk.was_threaded = was_threaded;
 	fk.err = freeze(&rt_runtime);
+	fk.copy = fk.err ? 0 : rt_port_copy(&rt_runtime);
+	if (fk.copy < 0)
+		fk.err = fk.copy;
 	fk.thread = current_thread();
 	if (was_threaded)
 		segv_take();
@@ -297,6 +298,8 @@ static void fork_parent(void)
 	if (was_threaded)
 		segv_give_back();
 	rt_service_call(&(struct rt_request){.op = RT_OP_FORK_THAW});
+	if (fk.copy > 0)
+		sys_call2(SYS_close, fk.copy, 0);
 	rt_bequest_close(&fk.bequest);
 	malloc_fork_parent();
 	if (was_threaded)

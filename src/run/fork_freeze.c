@@ -32,6 +32,7 @@
 #include "base/assert.h"
 #include "run/fork.h"
 #include "run/outcome.h"
+#include "run/port.h"
 #include "run/runtime.h"
 #include "swapdev/file.h"
 
@@ -86,7 +87,7 @@ static void take_back_all(struct runtime *rt)
 {
 	for (unsigned int i = 0; i < fz.nr_lent; i++) {
 		struct lent *lent = &fz.lent[i];
-		int err = machine_host_take_back(rt->machine, lent->va, lent->frame);
+		int err = rt_port_take_back(rt, lent->va, lent->frame);
 
 		MM_ASSERT(!err);
 		mm_fork_frame_changed(rt->mm, lent->va);
@@ -145,6 +146,14 @@ long rt_fork_thaw(struct runtime *rt, const uint64_t *args)
 	return 0;
 }
 
+static bool is_lent(vaddr_t va)
+{
+	for (unsigned int i = 0; i < fz.nr_lent; i++)
+		if (fz.lent[i].va == va)
+			return true;
+	return false;
+}
+
 static bool lend(struct runtime *rt, const struct machine_host_fault *fault)
 {
 	void *frame = mm_fork_frame(rt->mm, fault->va);
@@ -152,9 +161,9 @@ static bool lend(struct runtime *rt, const struct machine_host_fault *fault)
 
 	if (!frame || fz.nr_lent == LENT_MAX)
 		return false;
-	err = machine_host_lend(rt->machine, fault->va, frame);
+	err = is_lent(fault->va) ? -EEXIST : rt_port_lend(rt, fault->va, frame);
 	if (err == -EEXIST) /* lent to another thread before */
-		machine_host_wake(rt->machine, fault->va);
+		rt_port_wake(rt, fault->va);
 	else if (!err)
 		fz.lent[fz.nr_lent++] = (struct lent){fault->va, frame};
 	return err == 0 || err == -EEXIST;

@@ -25,6 +25,7 @@
 #include "run/complain.h"
 #include "run/fork.h"
 #include "run/malloc_backend.h"
+#include "run/port.h"
 #include "run/runtime.h"
 #include "run/service.h"
 #include "run/swap_defer.h"
@@ -125,9 +126,12 @@ static int spawn_io_thread(void (*fn)(void *), void *arg)
 
 static void note_paths(struct runtime *rt)
 {
-	uint32_t paths = machine_host_moves(rt->machine) ? RUN_PATH_MOVE : RUN_PATH_COPY;
+	uint32_t paths = rt->is_by_signal ? RUN_PATH_FAULT_SIGNAL : RUN_PATH_FAULT_THREAD;
 
-	paths |= rt->is_by_signal ? RUN_PATH_FAULT_SIGNAL : RUN_PATH_FAULT_THREAD;
+	if (rt->is_by_segv)
+		paths = RUN_PATH_FAULT_SEGV | RUN_PATH_MAP;
+	else
+		paths |= machine_host_moves(rt->machine) ? RUN_PATH_MOVE : RUN_PATH_COPY;
 	for (unsigned int i = 0; i < rt->nr_swapdevs; i++) {
 		bool uring = swapdev_file_engine(rt->swapdevs[i])[0] == 'i';
 
@@ -148,16 +152,10 @@ static bool filter_covers(const struct runtime *rt)
 
 static int make_machine(struct runtime *rt)
 {
-	struct machine_host_config cfg = {
-		.ram_bytes = rt->map.share->ram_bytes & PAGE_MASK,
-		.no_move = (rt->map.share->flags & RUN_NO_MOVE) != 0,
-		.signal_fd = rt->signal_fd,
-	};
-	int err = machine_host_create(&cfg, &rt->machine);
+	int err = rt_port_create(rt);
 
 	if (err)
 		return err;
-	machine_host_window(rt->machine, &rt->window_start, &rt->window_end);
 	if (!rt->is_by_signal || filter_covers(rt))
 		return 0;
 	note_refusal(rt, RUN_REFUSED_WINDOW);
@@ -283,7 +281,8 @@ static void choose_engine(struct runtime *rt, const char *path)
 
 	if (run_share_attach(path, &map) != 0)
 		return;
-	if (map.share->fault_engine == RUN_FAULT_SIGNAL && rt_signal_start(rt, &why) != 0)
+	rt->is_by_segv = map.share->fault_engine == RUN_FAULT_SEGV;
+	if (map.share->fault_engine != RUN_FAULT_THREAD && rt_signal_start(rt, &why) != 0)
 		__atomic_fetch_or(&map.share->paths, RUN_PATH_REFUSED << why, __ATOMIC_RELAXED);
 	run_share_detach(&map);
 }

@@ -159,31 +159,45 @@ static void choose(struct launch *launch, enum run_fault_engine engine, const ch
 	launch->engine_reason = reason;
 }
 
+/* --fault ENGINE: that one, or the thread engine, which says what it lacks. */
+static int probe_given(struct launch *launch, const struct machine_host_probe *probe,
+		       const struct machine_host_probe *by_signal)
+{
+	bool wants_signal = launch->settings.fault_engine == RUN_FAULT_SIGNAL;
+
+	if (launch->settings.fault_engine == RUN_FAULT_SEGV) {
+		launch->engine_reason = "--fault segv";
+		return EXIT_OK;
+	}
+	if (wants_signal && by_signal->verdict == MACHINE_HOST_OK) {
+		launch->engine_reason = "--fault signal";
+		return EXIT_OK;
+	}
+	choose(launch, RUN_FAULT_THREAD,
+	       wants_signal ? "no userfaultfd by signals" : "--fault thread");
+	return complain_of(probe);
+}
+
 /*
  * The thread engine needs the right to handle the kernel's own faults, the signal engine does
- * not; either takes over where the other, not asked for by name, cannot serve.
+ * not, and that of a memory file needs no userfaultfd at all. Each takes over where those
+ * before it, not asked for by name, cannot serve.
  */
 static int probe_machine(struct launch *launch)
 {
-	bool is_given = launch->settings.is_fault_given;
-	bool wants_signal = launch->settings.fault_engine == RUN_FAULT_SIGNAL;
 	struct machine_host_probe probe, by_signal;
 
 	machine_host_probe(&probe);
 	machine_host_probe_signals(&by_signal);
-	if (wants_signal && by_signal.verdict == MACHINE_HOST_OK) {
-		choose(launch, RUN_FAULT_SIGNAL, "--fault signal");
-		return EXIT_OK;
-	}
-	if (!is_given && probe.verdict == MACHINE_HOST_NO_RIGHT &&
-	    by_signal.verdict == MACHINE_HOST_OK) {
+	if (launch->settings.is_fault_given)
+		return probe_given(launch, &probe, &by_signal);
+	if (probe.verdict == MACHINE_HOST_OK)
+		choose(launch, RUN_FAULT_THREAD, "the default");
+	else if (by_signal.verdict == MACHINE_HOST_OK)
 		choose(launch, RUN_FAULT_SIGNAL, "no right to the thread engine");
-		return EXIT_OK;
-	}
-	choose(launch, RUN_FAULT_THREAD,
-	       wants_signal ? "no userfaultfd by signals"
-			    : (is_given ? "--fault thread" : "the default"));
-	return complain_of(&probe);
+	else
+		choose(launch, RUN_FAULT_SEGV, "no userfaultfd");
+	return EXIT_OK;
 }
 
 /* flock(2) would tell it, too, but as if the other user were another run. */

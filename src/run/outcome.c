@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 
 #include "mm/swapdev.h"
+#include "run/port.h"
 #include "run/runtime.h"
 
 #define SEGV_REPEATS 1000 /* some ms of faulting: a racing munmap is long over */
@@ -81,7 +82,7 @@ static void refuse_segv(struct runtime *rt, const struct machine_host_fault *fau
 {
 	if (count_repeat(&rt->engine, fault) % SEGV_REPEATS == 0)
 		queue_signal(fault, SIGSEGV, SEGV_MAPERR);
-	machine_host_wake(rt->machine, fault->va);
+	rt_port_wake(rt, fault->va);
 }
 
 /**
@@ -99,12 +100,12 @@ static void refuse_bus(struct runtime *rt, const struct machine_host_fault *faul
 	unsigned int times = count_repeat(&rt->engine, fault);
 
 	rt_say_bus(rt, fault->va);
-	if (machine_host_poison(rt->machine, fault->va) == 0)
+	if (rt_port_poison(rt, fault->va) == 0)
 		return;
 	if (times > BUS_REPEATS)
 		kill_process(SIGKILL);
 	queue_signal(fault, SIGBUS, BUS_ADRERR);
-	machine_host_wake(rt->machine, fault->va);
+	rt_port_wake(rt, fault->va);
 }
 
 static uint64_t swap_pages(const struct runtime *rt)
@@ -143,7 +144,7 @@ static void refuse_oom(struct runtime *rt, const struct machine_host_fault *faul
 	if (count_repeat(&rt->engine, fault) % OOM_REPEATS == 0)
 		kill_for_memory(rt);
 	else
-		machine_host_wake(rt->machine, fault->va);
+		rt_port_wake(rt, fault->va);
 }
 
 /**

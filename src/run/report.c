@@ -68,9 +68,8 @@ static void put_paths(struct text *text, const struct report *report, const char
 		enum run_paths path;
 		const char *name;
 	} names[] = {
-		{RUN_PATH_MOVE, "move"},
-		{RUN_PATH_COPY, "copy"},
-		{RUN_PATH_URING, "io_uring"},
+		{RUN_PATH_MOVE, "move"},	{RUN_PATH_COPY, "copy"},
+		{RUN_PATH_MAP, "map"},		{RUN_PATH_URING, "io_uring"},
 		{RUN_PATH_THREAD, "io_thread"},
 	};
 	const char *comma = "";
@@ -91,6 +90,8 @@ static const char *engine_name(const struct report *report)
 		return "signal, thread";
 	if (paths & RUN_PATH_FAULT_SIGNAL)
 		return "signal";
+	if (paths & RUN_PATH_FAULT_SEGV)
+		return "segv";
 	return paths & RUN_PATH_FAULT_THREAD ? "thread" : "nobody";
 }
 

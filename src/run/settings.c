@@ -124,7 +124,11 @@ static int read_fault(const char *text, struct run_settings *settings)
 	settings->fault_engine = RUN_FAULT_SIGNAL;
 	if (!strcmp(text, "signal"))
 		return EXIT_OK;
-	complain("--fault %s: no such engine; there are --fault thread and --fault signal",
+	settings->fault_engine = RUN_FAULT_SEGV;
+	if (!strcmp(text, "segv"))
+		return EXIT_OK;
+	complain("--fault %s: no such engine; there are --fault thread, --fault signal and "
+		 "--fault segv",
 		 text);
 	return EXIT_USAGE;
 }

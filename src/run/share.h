@@ -62,12 +62,15 @@ enum run_paths {
 	RUN_PATH_THREAD = 1 << 3, /* swap I/O by a thread */
 	RUN_PATH_FAULT_THREAD = 1 << 4,
 	RUN_PATH_FAULT_SIGNAL = 1 << 5,
+	RUN_PATH_FAULT_SEGV = 1 << 6,
+	RUN_PATH_MAP = 1 << 7,	   /* pages are mapped from a memory file */
 	RUN_PATH_REFUSED = 1 << 8, /* shifted by enum run_refusal */
 };
 
 enum run_fault_engine {
 	RUN_FAULT_THREAD, /* a handler thread resolves faults */
 	RUN_FAULT_SIGNAL, /* the faulting thread does, in a signal handler */
+	RUN_FAULT_SEGV,	  /* the same without userfaultfd, on mappings of a memory file */
 };
 
 /* Why a process did not get the signal engine. */

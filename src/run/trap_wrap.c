@@ -248,7 +248,7 @@ EXPORT ssize_t process_vm_writev(pid_t pid, const struct iovec *here, unsigned l
 
 static bool is_ours(int fd)
 {
-	return rt_is_by_signal() && fd == rt_runtime.signal_fd;
+	return rt_is_by_signal() && fd > 0 && fd == rt_runtime.signal_fd;
 }
 
 EXPORT int close(int fd)
@@ -271,7 +271,7 @@ static long close_range_around(unsigned int first, unsigned int last, int flags)
 	unsigned int ours = (unsigned int)rt_runtime.signal_fd;
 	long err = 0;
 
-	if (!rt_is_by_signal() || first > last || ours < first || ours > last)
+	if (!rt_is_by_signal() || !ours || first > last || ours < first || ours > last)
 		return sys_call3(SYS_close_range, first, last, flags);
 	if (first < ours)
 		err = sys_call3(SYS_close_range, first, ours - 1, flags);
