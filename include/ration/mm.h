@@ -118,6 +118,10 @@ enum mm_fault_result {
 	X(nr_swap_slots_used)            \
 	X(nr_reserved)                   \
 	X(nr_anon_transparent_hugepages) \
+	X(nr_zspages)                    \
+	X(nr_zswapped)                   \
+	X(nr_zsame)                      \
+	X(zswap_bytes)                   \
 	X(nr_touched_peak)               \
 	X(pgalloc)                       \
 	X(pgfree)                        \
@@ -170,6 +174,12 @@ enum mm_fault_result {
 	X(thp_split_pmd)                 \
 	X(anon_64k_fault_alloc)          \
 	X(anon_64k_fault_fallback)       \
+	X(zswpin)                        \
+	X(zswpout)                       \
+	X(zswpwb)                        \
+	X(zswp_poor)                     \
+	X(zswp_full)                     \
+	X(zswp_moved)                    \
 	X(oom_kill)
 
 enum mm_vmstat_item {

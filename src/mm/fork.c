@@ -36,7 +36,7 @@ int mm_fork_prepare(struct mm *mm)
 	sys_lock(sys);
 	sys->frozen = true;
 	swap_complete(sys);
-	if (sys->nr_io > 0 || !mm_write_trylock(mm)) {
+	if (sys->nr_io > 0 || swap_is_busy(sys) || !mm_write_trylock(mm)) {
 		sys->has_waiters = true;
 		goto unlock;
 	}

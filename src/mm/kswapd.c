@@ -121,6 +121,7 @@ uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pag
 	if (!sys->frozen && budget_pages > 0 && !is_more)
 		due_ns = khugepaged_step(sys);
 	update_list_counts(sys);
+	swap_count(sys);
 	sys_unlock(sys);
 	return is_more ? 0 : min_u64(due_ns, flush_ns);
 }

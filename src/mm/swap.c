@@ -124,17 +124,23 @@ static int free_type(struct mm_system *sys, const struct swapdev *dev, unsigned 
  * @prio: areas of higher priority are filled first, equal ones in turn.
  *
  * Return: 0, -ENOMEM, -EINVAL for a device without slots or with more than PAGE_SLOT_MAX,
- * -EBUSY if an area is on it already, -EPERM if there are SWAP_TYPES_MAX.
+ * -EBUSY if an area is on it already, -EPERM if there are SWAP_TYPES_MAX, -EFBIG if the device
+ * cannot use so much RAM.
  * Context: takes sys->lock.
  */
 int mm_swapon(struct mm_system *sys, struct swapdev *dev, int prio)
 {
 	struct swap_area *area;
 	unsigned int type;
-	int err;
+	int err = 0;
 
 	if (dev->nr_slots < 2 || dev->nr_slots > PAGE_SLOT_MAX)
 		return -EINVAL;
+	if (dev->ops->set_frames)
+		err = swap_lend_frames(sys, dev);
+	if (err)
+		return err;
+	err = -ENOMEM;
 	sys_lock(sys);
 	err = free_type(sys, dev, &type);
 	if (err)
@@ -274,10 +280,6 @@ static int area_next_cluster(struct mm_system *sys, struct swap_area *area)
 	struct swap_cluster *old = area->current, *c = NULL;
 	int err;
 
-	if (area->full_for > 0) {
-		area->full_for--;
-		return -ENOSPC;
-	}
 	err = cluster_take_unused(sys, area, &c);
 	if (!c && !list_is_empty(&area->partial))
 		c = list_entry(area->partial.next, struct swap_cluster, node);
@@ -302,6 +304,10 @@ static int area_slot_alloc(struct mm_system *sys, struct swap_area *area,
 {
 	struct swap_cluster *c = area->current;
 
+	if (area->full_for > 0) {
+		area->full_for--;
+		return -ENOSPC;
+	}
 	if (!c || c->nr_used == SWAP_CLUSTER_SLOTS) {
 		int err = area_next_cluster(sys, area);
 
@@ -386,8 +392,10 @@ static void slot_taken(struct mm_system *sys, struct swap_area *area, struct swa
 	cluster_list_update(area, c);
 }
 
-static void slot_released(struct mm_system *sys, struct swap_area *area, struct swap_cluster *c)
+static void slot_released(struct mm_system *sys, struct swap_area *area, struct swap_cluster *c,
+			  unsigned int index)
 {
+	swap_slot_forget(sys, area->dev, c->number * SWAP_CLUSTER_SLOTS + index);
 	c->nr_used--;
 	area->nr_used--;
 	area->full_for = 0;
@@ -460,7 +468,7 @@ void swap_entry_put(struct mm_system *sys, swp_entry_t entry)
 	if (c->count[i] == 0 && cache_is_shadow(c->cache[i]))
 		c->cache[i] = PFN_NONE;
 	if (slot_is_free(c, i))
-		slot_released(sys, area_of(sys, entry), c);
+		slot_released(sys, area_of(sys, entry), c, i);
 }
 
 uint32_t swap_entry_count(struct mm_system *sys, swp_entry_t entry)
@@ -521,7 +529,7 @@ void swap_cache_del(struct mm_system *sys, struct page *page)
 	page->refs--;
 	STAT(sys, nr_swapcached, -1);
 	if (slot_is_free(c, i))
-		slot_released(sys, area_of(sys, entry), c);
+		slot_released(sys, area_of(sys, entry), c, i);
 	page_set_swap(page, 0);
 }
 
@@ -595,6 +603,15 @@ bool swap_has_free_slot(const struct mm_system *sys)
 	return sys->vmstat[MM_VMSTAT_nr_swap_slots_used] < sys->nr_swap_pages;
 }
 
+/**
+ * swap_area_is_full() - the device had no room for a page, whatever slots are free.
+ * Context: sys->lock held.
+ */
+void swap_area_is_full(struct mm_system *sys, swp_entry_t entry)
+{
+	area_of(sys, entry)->full_for = FULL_PATIENCE;
+}
+
 /* Before the last word (out of memory): another process may have given clusters back. */
 void swap_look_again(struct mm_system *sys)
 {
@@ -606,16 +623,22 @@ void swap_look_again(struct mm_system *sys)
 /*
  * Linux gives the slot of a page back on swap-in when swap is more than half full
  * (mem_cgroup_swap_full), for partitions are small. Ours are sparse files: the slot is worth
- * more as a copy that need not be written again, until swap is nearly full.
+ * more as a copy that need not be written again, until swap is nearly full, or the RAM that the
+ * copy takes.
  */
 bool swap_is_nearly_full(const struct mm_system *sys)
 {
 	uint64_t total = 0, used = 0;
 
 	for (unsigned int i = 0; i < sys->nr_swap_areas; i++) {
+		struct swapdev *dev;
+
 		if (!area_gives(sys->swap_areas[i]))
 			continue;
-		total += sys->swap_areas[i]->dev->nr_slots;
+		dev = sys->swap_areas[i]->dev;
+		if (dev->ops->is_tight && dev->ops->is_tight(dev))
+			return true;
+		total += dev->nr_slots;
 		used += sys->swap_areas[i]->nr_used;
 	}
 	return used >= total - total / 8;
@@ -631,7 +654,7 @@ void swap_seal_clusters(struct mm_system *sys)
 	for (unsigned int t = 0; t < sys->nr_swap_areas; t++) {
 		struct swap_area *area = sys->swap_areas[t];
 
-		if (!area)
+		if (!area || area->dev->is_private)
 			continue;
 		area->current = NULL;
 		for (uint64_t i = 0; i < area->nr_clusters; i++) {

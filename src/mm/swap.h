@@ -61,6 +61,7 @@ bool swap_slot_is_writable(struct mm_system *sys, swp_entry_t entry);
 bool swap_slot_may_stay(struct mm_system *sys, swp_entry_t entry);
 bool swap_has_space(struct mm_system *sys);
 bool swap_has_free_slot(const struct mm_system *sys);
+void swap_area_is_full(struct mm_system *sys, swp_entry_t entry);
 void swap_look_again(struct mm_system *sys);
 bool swap_is_nearly_full(const struct mm_system *sys);
 
@@ -92,6 +93,13 @@ void swap_area_remove(struct mm_system *sys, struct swap_area *area);
 /* swapoff.c */
 bool swapoff_give_up(struct mm_system *sys);
 void swapoff_forget(struct mm_system *sys);
+
+/* swap_frames.c: RAM for devices that keep pages in it */
+int swap_lend_frames(struct mm_system *sys, struct swapdev *dev); /* sys->lock not held */
+void swap_slot_forget(struct mm_system *sys, struct swapdev *dev, uint64_t slot);
+bool swap_area_is_busy(const struct swap_area *area);
+bool swap_is_busy(struct mm_system *sys);
+void swap_count(struct mm_system *sys);
 
 int swap_check(struct mm_system *sys);
 

@@ -36,7 +36,12 @@ static void write_failed(struct mm_system *sys, struct page *page, int err)
 	swp_entry_t entry = page_swap(page);
 
 	swap_cache_del(sys, page);
-	if (err != -EAGAIN) {
+	if (err == -ENOSPC || err == -E2BIG) {
+		sys->nr_writes_refused++;
+		page->flags |= PG_active; /* the slot is good, but the page cannot go now */
+		if (err == -ENOSPC)
+			swap_area_is_full(sys, entry);
+	} else if (err != -EAGAIN) {
 		STAT(sys, swap_write_errors, 1);
 		if (swap_entry_count(sys, entry) == 0)
 			swap_slot_mark_bad(sys, entry);
@@ -104,6 +109,27 @@ static void io_begin(struct mm_system *sys, struct page *page, bool is_write)
 	STAT(sys, nr_writeback, 1);
 }
 
+/* Takes in what has ended on one device. Return: how many pages. Unlocks. */
+static unsigned int complete(struct mm_system *sys, struct swap_area *area)
+{
+	struct swapdev *dev = area->dev;
+	struct swapdev_io done[SWAP_IO_MAX];
+	unsigned int total = 0, nr;
+
+	area->nr_ops++;
+	do {
+		sys_unlock(sys);
+		nr = dev->ops->poll(dev, done, SWAP_IO_MAX);
+		sys_lock(sys);
+		for (unsigned int i = 0; i < nr; i++)
+			io_end(sys, page_of(sys, (pfn_t)done[i].cookie), done[i].is_write,
+			       done[i].err);
+		total += nr;
+	} while (nr == SWAP_IO_MAX);
+	area->nr_ops--;
+	return total;
+}
+
 /* Pages of one area, already begun, in the order given. Unlocks. */
 static void submit_run(struct mm_system *sys, struct page **pages, unsigned int nr,
 		       bool is_write)
@@ -124,9 +150,11 @@ static void submit_run(struct mm_system *sys, struct page **pages, unsigned int 
 	sys_unlock(sys);
 	nr_taken = dev->ops->submit(dev, ios, nr);
 	sys_lock(sys);
-	area->nr_ops--;
 	for (unsigned int i = nr_taken; i < nr; i++)
 		io_end(sys, page_of(sys, (pfn_t)ios[i].cookie), is_write, -EAGAIN);
+	if (dev->is_synchronous)
+		complete(sys, area);
+	area->nr_ops--;
 }
 
 /* All begin before the lock is first dropped: from then on faults stay away from them. */
@@ -179,29 +207,15 @@ void swap_write_pages(struct mm_system *sys, struct page **pages, unsigned int n
  */
 unsigned int swap_complete(struct mm_system *sys)
 {
-	struct swapdev_io done[SWAP_IO_MAX];
 	unsigned int total = 0;
 
 	if (sys->nr_io > 0)
 		total = filemap_complete(sys);
-	for (unsigned int t = 0; t < sys->nr_swap_areas && sys->nr_io > 0; t++) {
+	for (unsigned int t = 0; t < sys->nr_swap_areas; t++) {
 		struct swap_area *area = sys->swap_areas[t];
-		struct swapdev *dev = area ? area->dev : NULL;
-		unsigned int nr;
 
-		if (!area)
-			continue;
-		area->nr_ops++;
-		do {
-			sys_unlock(sys);
-			nr = dev->ops->poll(dev, done, SWAP_IO_MAX);
-			sys_lock(sys);
-			for (unsigned int i = 0; i < nr; i++)
-				io_end(sys, page_of(sys, (pfn_t)done[i].cookie),
-				       done[i].is_write, done[i].err);
-			total += nr;
-		} while (nr == SWAP_IO_MAX);
-		area->nr_ops--;
+		if (area && (sys->nr_io > 0 || swap_area_is_busy(area)))
+			total += complete(sys, area);
 	}
 	if (total > 0)
 		sys_wake(sys);

@@ -232,7 +232,7 @@ static int sweep_step(struct mm_system *sys, struct swap_area *area)
 
 static bool is_unused(const struct swap_area *area)
 {
-	return area->nr_used == area->nr_bad && area->nr_ops == 0;
+	return area->nr_used == area->nr_bad && area->nr_ops == 0 && !swap_area_is_busy(area);
 }
 
 static void pass_begin(struct swap_area *area)

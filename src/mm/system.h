@@ -119,6 +119,11 @@ struct mm_system {
 	struct swap_readahead readahead;
 	struct workingset workingset;
 	struct kmem_cache *swap_cluster_cache;
+	struct swapdev_stats
+		swap_stats; /* of the devices, when vmstat was last brought up to date */
+	uint64_t nr_writes_refused; /* by a device that has no room, ever */
+	unsigned int
+		nr_rounds_refused; /* of direct reclaim, in a row, that came to nothing by it */
 
 	bool has_doomed;  /* mms that mm_destroy() could not end yet */
 	bool has_waiters; /* somebody was told RETRY or -EAGAIN since the last wake */

@@ -23,6 +23,8 @@
 /* So often a call that needs memory is told to come back, before there is none. */
 #define STARVED_MAX 256
 
+#define REFUSED_ROUNDS_MAX 16
+
 /*
  * With so many frames on their way whoever needs one waits for those: more writes would only
  * queue up behind them, and throw out pages that need not go.
@@ -247,10 +249,22 @@ static bool has_free_frames(const struct mm_system *sys, uint32_t nr)
 	return false;
 }
 
+/*
+ * A device that keeps pages in RAM may refuse what it was sent. When all was refused for so
+ * many times in a row (Linux's MAX_RECLAIM_RETRIES), and nothing became free meanwhile, it will
+ * be so the next time.
+ */
+static bool round_was_refused(struct mm_system *sys, unsigned int gone, uint64_t nr_refused)
+{
+	if (sys->nr_writes_refused == nr_refused || sys->nr_writes_refused - nr_refused < gone)
+		return false;
+	return ++sys->nr_rounds_refused >= REFUSED_ROUNDS_MAX;
+}
+
 /* reclaim_direct(), for one frame and nr more. */
 static enum reclaim_result reclaim_frames(struct mm_system *sys, uint32_t nr)
 {
-	uint64_t nr_freed = sys->vmstat[MM_VMSTAT_pgfree];
+	uint64_t nr_freed = sys->vmstat[MM_VMSTAT_pgfree], nr_refused = sys->nr_writes_refused;
 	struct mapper_scan rc = {.sys = sys};
 	unsigned int gone = 0;
 	bool was_in_flight;
@@ -277,10 +291,14 @@ static enum reclaim_result reclaim_frames(struct mm_system *sys, uint32_t nr)
 	/* What ends now may be clean and still there: touched meanwhile, or its mm in work. */
 	was_in_flight = sys->nr_io > 0;
 	swap_complete(sys);
-	if (has_free_frames(sys, nr) || sys->vmstat[MM_VMSTAT_pgfree] != nr_freed)
+	if (has_free_frames(sys, nr) || sys->vmstat[MM_VMSTAT_pgfree] != nr_freed) {
+		sys->nr_rounds_refused = 0;
 		return RECLAIM_FREED; /* or it was, and another thread has it by now */
+	}
 	if (sys->nr_io > 0)
 		return RECLAIM_WAIT;
+	if (round_was_refused(sys, gone, nr_refused) && !rc.was_refused)
+		return RECLAIM_NOTHING;
 	/* Who held them may have let go by now, and the wake is past. */
 	if (gone > 0 || rc.was_refused || was_in_flight || swapoff_give_up(sys))
 		return RECLAIM_FREED;

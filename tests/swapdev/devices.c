@@ -17,6 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "swapdev/frames.h"
+#include "swapdev/zram.h"
+
 #define SHARE_CLUSTERS ((TEST_SLOTS + SWAP_CLUSTER_SLOTS - 1) / SWAP_CLUSTER_SLOTS)
 
 static uint64_t share_memory[1 + SHARE_CLUSTERS];
@@ -76,7 +79,47 @@ static int open_faulty(const struct device_kind *kind, struct swapdev **ret_dev)
 	return err ? err : swapdev_faulty_create(&cfg, ret_dev);
 }
 
+static struct test_frames *zram_frames;
+static struct zram *zram_tier;
+static struct swapdev_ops zram_test_ops;
+static void (*zram_real_close)(struct swapdev *dev);
+
+static void close_zram(struct swapdev *dev)
+{
+	zram_real_close(dev);
+	zram_destroy(zram_tier);
+	frames_destroy(zram_frames);
+}
+
+/* In front of the kind's RAM device, or alone; closing it takes tier and frames along. */
+static int open_zram(const struct device_kind *kind, struct swapdev **ret_dev)
+{
+	struct zram_config cfg = {.frames_max = kind->is_alone ? 2500 : 400,
+				  .nr_slots_max = TEST_SLOTS};
+	struct swapdev_frames frames;
+	struct swapdev *behind = NULL;
+	int err = zram_create(&cfg, &zram_tier);
+
+	if (!err && !kind->is_alone)
+		err = open_mem(kind, &behind);
+	if (!err)
+		err = behind ? zram_front_create(zram_tier, behind, ret_dev)
+			     : zram_alone_create(zram_tier, TEST_SLOTS, ret_dev);
+	if (err)
+		return err;
+	zram_frames = frames_make(3000, &frames);
+	zram_test_ops = *(*ret_dev)->ops;
+	zram_real_close = zram_test_ops.close;
+	zram_test_ops.close = close_zram;
+	(*ret_dev)->ops = &zram_test_ops;
+	return (*ret_dev)->ops->set_frames(*ret_dev, &frames);
+}
+
 const struct device_kind device_kinds[] = {
+	{.name = "zram", .open = open_zram},
+	{.name = "zram, random order", .open = open_zram, .mode = SWAPDEV_MEM_RANDOM},
+	{.name = "zram, shared", .open = open_zram, .is_shared = true},
+	{.name = "zram, alone", .open = open_zram, .is_alone = true},
 	{.name = "mem", .open = open_mem},
 	{.name = "mem, random order", .open = open_mem, .mode = SWAPDEV_MEM_RANDOM},
 	{.name = "mem, shared", .open = open_mem, .is_shared = true},

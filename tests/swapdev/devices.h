@@ -16,7 +16,7 @@ struct device_kind {
 	const char *name;
 	bool forgets; /* reads give no content back */
 	int (*open)(const struct device_kind *kind, struct swapdev **ret_dev);
-	bool is_shared, no_uring, no_direct;
+	bool is_shared, no_uring, no_direct, is_alone;
 	enum swapdev_mem_mode mode;
 };
 
