@@ -24,6 +24,12 @@ static const char help[] =
 	"without\n"
 	"                       a SIZE it can grow to 8 times the RAM, 1G at least. One that\n"
 	"                       exists must have a swap signature (mkswap)\n"
+	"  --zram SIZE[,CODEC]  of the RAM, what compressed pages may take, which go there "
+	"before\n"
+	"                       they go to a swap file: 128M, or 50% of --ram, which is what "
+	"it\n"
+	"                       takes if not given; off: none. CODEC is lz4, if not given, or\n"
+	"                       zstd, which is smaller and slower\n"
 	"  --swappiness N       0 to 200, as vm.swappiness; 60 if not given\n"
 	"  --fault ENGINE       who resolves page faults: thread, a thread of Ration's; "
 	"signal,\n"
@@ -53,6 +59,7 @@ static const char help[] =
 enum run_option {
 	OPTION_RAM = 256,
 	OPTION_SWAP,
+	OPTION_ZRAM,
 	OPTION_SWAPPINESS,
 	OPTION_STATS,
 	OPTION_FAULT,
@@ -62,6 +69,7 @@ enum run_option {
 static const struct option long_options[] = {
 	{"ram", required_argument, NULL, OPTION_RAM},
 	{"swap", required_argument, NULL, OPTION_SWAP},
+	{"zram", required_argument, NULL, OPTION_ZRAM},
 	{"swappiness", required_argument, NULL, OPTION_SWAPPINESS},
 	{"stats", optional_argument, NULL, OPTION_STATS},
 	{"fault", required_argument, NULL, OPTION_FAULT},
@@ -88,6 +96,9 @@ int cli_run(int argc, char **argv)
 			break;
 		case OPTION_SWAP:
 			add_swap(&options, optarg);
+			break;
+		case OPTION_ZRAM:
+			options.zram = optarg;
 			break;
 		case OPTION_SWAPPINESS:
 			options.swappiness = optarg;

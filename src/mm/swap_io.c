@@ -36,10 +36,10 @@ static void write_failed(struct mm_system *sys, struct page *page, int err)
 	swp_entry_t entry = page_swap(page);
 
 	swap_cache_del(sys, page);
-	if (err == -ENOSPC || err == -E2BIG) {
+	if (err == -ENOBUFS || err == -E2BIG) {
 		sys->nr_writes_refused++;
 		page->flags |= PG_active; /* the slot is good, but the page cannot go now */
-		if (err == -ENOSPC)
+		if (err == -ENOBUFS)
 			swap_area_is_full(sys, entry);
 	} else if (err != -EAGAIN) {
 		STAT(sys, swap_write_errors, 1);

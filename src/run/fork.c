@@ -108,6 +108,8 @@ static int reopen_swapdevs(struct runtime *rt)
 
 	for (unsigned int i = 0; i < rt->nr_swapdevs && !err; i++)
 		err = reopen_swapdev(rt, i);
+	if (!err)
+		rt_tier_after_fork(rt);
 	return err;
 }
 

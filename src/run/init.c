@@ -219,9 +219,8 @@ static int make_manager(struct runtime *rt)
 	cfg.arg = rt;
 	cfg.vmstat = rt->map.share->procs[rt->slot].vmstat;
 	err = mm_system_create(&cfg, &rt->sys);
-	for (unsigned int i = 0; i < rt->nr_swapdevs && !err; i++)
-		err = mm_swapon(rt->sys, rt->is_by_signal ? rt->deferred[i] : rt->swapdevs[i],
-				rt->map.share->areas[i].prio);
+	if (!err)
+		err = rt_tier_swapon(rt);
 	return err ? err : mm_create(rt->sys, &rt->mm);
 }
 

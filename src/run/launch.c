@@ -253,6 +253,8 @@ static int make_share(struct launch *launch)
 	const struct run_settings *settings = &launch->settings;
 	struct run_area_config areas[RUN_AREAS_MAX];
 	struct run_share_config config = {.ram_bytes = settings->ram_bytes,
+					  .zram_bytes = settings->zram_bytes,
+					  .zram_codec = settings->zram_codec,
 					  .swappiness = settings->swappiness,
 					  .flags = settings->flags,
 					  .fault_engine = settings->fault_engine,
@@ -308,6 +310,7 @@ static int start_program(struct launch *launch)
 static void print_report(const struct launch *launch)
 {
 	struct report report = {.ram_bytes = launch->settings.ram_bytes,
+				.zram_bytes = launch->settings.zram_bytes,
 				.engine_reason = launch->engine_reason,
 				.usage = launch->child.usage,
 				.wall_ns = now_ns() - launch->start_ns,

@@ -126,6 +126,28 @@ static void put_seconds(struct text *text, const char *name, double s)
 	put(text, "  %-18s %12.2f s\n", name, s);
 }
 
+static uint64_t stored_bytes(const struct report *report)
+{
+	return stat_of(report, MM_VMSTAT_nr_zswapped) * PAGE_SIZE;
+}
+
+static void put_tier(const struct report *report, struct text *text)
+{
+	if (report->zram_bytes == 0)
+		return;
+	put_bytes(text, "compressed tier", report->zram_bytes);
+	put_bytes(text, "  RAM at the end", stat_of(report, MM_VMSTAT_nr_zspages) * PAGE_SIZE);
+	put_bytes(text, "  data in it", stored_bytes(report));
+	put_bytes(text, "    compressed to", stat_of(report, MM_VMSTAT_zswap_bytes));
+	put_bytes(text, "    same-filled", stat_of(report, MM_VMSTAT_nr_zsame) * PAGE_SIZE);
+	put_count(text, "  pages put in", stat_of(report, MM_VMSTAT_zswpout));
+	put_count(text, "  pages read", stat_of(report, MM_VMSTAT_zswpin));
+	put_count(text, "  incompressible", stat_of(report, MM_VMSTAT_zswp_poor));
+	put_count(text, "  no room for", stat_of(report, MM_VMSTAT_zswp_full));
+	put_count(text, "  written back", stat_of(report, MM_VMSTAT_zswpwb));
+	put_count(text, "  compaction moves", stat_of(report, MM_VMSTAT_zswp_moved));
+}
+
 static void render_table(const struct report *report, struct text *text)
 {
 	put(text, "ration: what the run took\n");
@@ -136,6 +158,7 @@ static void render_table(const struct report *report, struct text *text)
 	put_count(text, "major faults", stat_of(report, MM_VMSTAT_pgmajfault));
 	put_count(text, "pages swapped out", stat_of(report, MM_VMSTAT_pswpout));
 	put_count(text, "pages swapped in", stat_of(report, MM_VMSTAT_pswpin));
+	put_tier(report, text);
 	put_seconds(text, "wall time", (double)report->wall_ns / 1e9);
 	put_seconds(text, "user CPU", seconds(&report->usage.ru_utime));
 	put_seconds(text, "system CPU", seconds(&report->usage.ru_stime));
@@ -152,6 +175,7 @@ static void render_json(const struct report *report, struct text *text)
 	int status = report->exit_status;
 
 	put(text, "{\"ram_bytes\": %" PRIu64 ", ", report->ram_bytes);
+	put(text, "\"zram_bytes\": %" PRIu64 ", ", report->zram_bytes);
 	put(text, "\"touched_bytes\": %" PRIu64 ", ", touched_bytes(report));
 	put(text, "\"rss_peak_bytes\": %" PRIu64 ", ", rss_bytes(report));
 	put(text, "\"minor_faults\": %" PRIu64 ", ", minor_faults(report));

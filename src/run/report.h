@@ -17,6 +17,7 @@ enum report_form {
 
 struct report {
 	uint64_t ram_bytes;
+	uint64_t zram_bytes;	   /* 0: no tier */
 	const char *engine_reason; /* why the engine that was to resolve faults was chosen */
 	struct run_totals totals;
 	struct rusage usage; /* of the program and of its children that it waited for */

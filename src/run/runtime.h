@@ -26,6 +26,8 @@
 #include "run/gate.h"
 #include "run/share.h"
 
+struct zram;
+
 enum rt_state {
 	RT_INERT,   /* not part of a run: every call goes to the kernel */
 	RT_MANAGED, /* the constructor has ended well */
@@ -42,6 +44,7 @@ struct runtime {
 	struct swapdev *swapdevs[RUN_AREAS_MAX];
 	int swap_fds[RUN_AREAS_MAX]; /* theirs, in the runtime's file table */
 	unsigned int nr_swapdevs;
+	struct zram *zram; /* NULL: there is no tier in front of them (run/tier.c) */
 	struct rt_gate gate;
 	struct rt_engine engine;
 	uint32_t service_tid;
@@ -81,6 +84,10 @@ static inline bool rt_is_by_signal(void)
 /* run/kswapd.c */
 int rt_kswapd_start(struct runtime *rt);
 void rt_kswapd_wake(void *arg);
+
+/* run/tier.c */
+int rt_tier_swapon(struct runtime *rt);
+void rt_tier_after_fork(struct runtime *rt);
 
 /* run/say.c */
 void rt_say(struct runtime *rt, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -7,9 +7,14 @@
 
 #include "base/checked.h"
 #include "run/complain.h"
+#include "swapdev/zcodec.h"
 
 #define SWAPPINESS_DEFAULT 60 /* vm.swappiness */
 #define SWAPPINESS_MAX	   200
+
+#define ZRAM_DEFAULT	 "50%"
+#define ZRAM_PERCENT_MAX 90 /* the program needs pages to work on */
+#define ZRAM_BYTES_MIN	 ((uint64_t)256 << 10)
 
 static int ram_check(const char *text, uint64_t bytes, uint64_t available)
 {
@@ -55,6 +60,54 @@ static int read_ram(const char *text, uint64_t available, struct run_settings *s
 	if (status)
 		return status;
 	settings->ram_bytes = align_down(bytes, PAGE_SIZE);
+	return EXIT_OK;
+}
+
+/* What stands after the comma. False: neither codec. */
+static bool read_codec(const char *name, uint32_t *ret_codec)
+{
+	for (uint32_t kind = 0; kind < NR_ZCODECS; kind++) {
+		if (strcmp(name, zcodec_names[kind]) != 0)
+			continue;
+		*ret_codec = kind;
+		return true;
+	}
+	return false;
+}
+
+static int zram_refused(const char *text, const char *why)
+{
+	complain("--zram %s: %s; write it as 50%%, 128M, 50%%,zstd or off", text, why);
+	return EXIT_USAGE;
+}
+
+/* SIZE or a part of --ram, then perhaps a codec; or off. */
+static int read_zram(const char *text, struct run_settings *settings)
+{
+	const char *given = text ? text : ZRAM_DEFAULT;
+	size_t len = strcspn(given, ",");
+	struct size_value size;
+	char first[SIZE_TEXT_MAX];
+
+	settings->zram_codec = ZCODEC_LZ4;
+	if (given[len] == ',' && !read_codec(given + len + 1, &settings->zram_codec))
+		return zram_refused(given, "after the comma there may be lz4 or zstd");
+	if (len >= sizeof(first))
+		return zram_refused(given, "not a size");
+	memcpy(first, given, len);
+	first[len] = '\0';
+	settings->zram_bytes = 0;
+	if (!strcmp(first, "off"))
+		return EXIT_OK;
+	if (size_parse(first, &size))
+		return zram_refused(given, "not a size");
+	if (size.is_percent)
+		size.amount = size_share_of(settings->ram_bytes, size.amount);
+	if (size.amount > settings->ram_bytes / 100 * ZRAM_PERCENT_MAX)
+		return zram_refused(given, "more than 90% of --ram, which it is a part of");
+	if (size.amount < ZRAM_BYTES_MIN)
+		return zram_refused(given, "less than 256K, which holds nothing");
+	settings->zram_bytes = align_down(size.amount, PAGE_SIZE);
 	return EXIT_OK;
 }
 
@@ -192,6 +245,8 @@ int settings_read(const struct run_options *options, uint64_t available,
 	struct run_settings settings = {.argv = options->argv};
 	int status = read_ram(options->ram, available, &settings);
 
+	if (!status)
+		status = read_zram(options->zram, &settings);
 	if (!status)
 		status = read_swaps(options, &settings);
 	if (!status)

@@ -13,6 +13,7 @@
 
 struct run_options {
 	const char *ram;	/* NULL: missing */
+	const char *zram;	/* NULL: the default */
 	const char *swappiness; /* NULL: the default */
 	const char *fault;	/* NULL: the default */
 	const char *stats;	/* NULL: none; "": a table */
@@ -23,6 +24,8 @@ struct run_options {
 
 struct run_settings {
 	uint64_t ram_bytes;
+	uint64_t zram_bytes; /* 0: off */
+	uint32_t zram_codec; /* enum zcodec_kind */
 	uint32_t swappiness;
 	uint32_t flags;	       /* enum run_flags */
 	uint32_t fault_engine; /* enum run_fault_engine */

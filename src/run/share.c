@@ -119,6 +119,8 @@ int run_share_create(const struct run_share_config *cfg, struct run_map *ret_map
 	share->nr_vmstat = NR_MM_VMSTAT;
 	share->bytes = bytes;
 	share->ram_bytes = cfg->ram_bytes;
+	share->zram_bytes = cfg->zram_bytes;
+	share->zram_codec = cfg->zram_codec;
 	share->swappiness = cfg->swappiness;
 	share->flags = cfg->flags;
 	share->fault_engine = cfg->fault_engine;

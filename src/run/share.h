@@ -115,6 +115,8 @@ struct run_share {
 	uint64_t bytes; /* of the whole memfd */
 
 	uint64_t ram_bytes;
+	uint64_t zram_bytes; /* of it, for compressed pages; 0: no tier */
+	uint32_t zram_codec; /* enum zcodec_kind */
 	uint32_t swappiness;
 	uint32_t flags;	       /* enum run_flags */
 	uint32_t fault_engine; /* enum run_fault_engine */
@@ -152,6 +154,8 @@ struct run_area_config {
 
 struct run_share_config {
 	uint64_t ram_bytes;
+	uint64_t zram_bytes;
+	uint32_t zram_codec;
 	uint32_t swappiness;
 	uint32_t flags;
 	uint32_t fault_engine;

@@ -38,7 +38,7 @@ static void promise_end(struct zram *z, uint64_t nr, bool is_block)
 /**
  * zram_refill() - get a few spare frames.
  *
- * Return: 0; -ENOSPC: the tier has all that it may have; -ENOMEM: the manager has none.
+ * Return: 0; -ENOBUFS: the tier has all that it may have; -ENOMEM: the manager has none.
  * Context: no lock of the tier held.
  */
 int zram_refill(struct zram *z)
@@ -47,7 +47,7 @@ int zram_refill(struct zram *z)
 	unsigned int nr = 0;
 
 	if (!z->frames.ram || !frames_promise(z, ZRAM_REFILL, false))
-		return -ENOSPC;
+		return -ENOBUFS;
 	while (nr < ZRAM_REFILL && z->frames.alloc(z->frames.arg, 0, &frames[nr]) == 0)
 		nr++;
 	mm_lock_acquire(&z->lock);
@@ -96,14 +96,14 @@ void zram_trim(struct zram *z)
 /**
  * zram_block_take() - neighbouring frames for the tier's own use.
  *
- * Return: 0, -ENOSPC, -ENOMEM. Context: no lock held.
+ * Return: 0, -ENOBUFS, -ENOMEM. Context: no lock held.
  */
 int zram_block_take(struct zram *z, unsigned int order, void **ret_block)
 {
 	int err;
 
 	if (!frames_promise(z, 1ull << order, true))
-		return -ENOSPC;
+		return -ENOBUFS;
 	err = z->frames.alloc(z->frames.arg, order, ret_block);
 	if (err)
 		promise_end(z, 1ull << order, true);

@@ -11,13 +11,14 @@
 #include "swapdev/zram.h"
 #include "swapdev/zstore.h"
 
-#define ZRAM_DONE_MAX	256
-#define ZRAM_PASSED_MAX 1024 /* I/Os with the device behind */
-#define ZRAM_STATES_MAX 8
-#define ZRAM_WRITES_MAX 32 /* pages that are written back at a time */
-#define ZRAM_KEY_NONE	0  /* slot 0 of the first front is a header */
-#define ZRAM_SPARE_MAX	16 /* frames that are kept at hand */
-#define ZRAM_REFILL	4  /* frames that are taken at a time */
+#define ZRAM_DONE_MAX	   1024
+#define ZRAM_SUBMITTED_MAX 512	/* of these; the rest is for what comes from behind */
+#define ZRAM_PASSED_MAX	   1024 /* I/Os with the device behind */
+#define ZRAM_STATES_MAX	   8
+#define ZRAM_WRITES_MAX	   32 /* pages that are written back at a time */
+#define ZRAM_KEY_NONE	   0  /* slot 0 of the first front is a header */
+#define ZRAM_SPARE_MAX	   16 /* frames that are kept at hand */
+#define ZRAM_REFILL	   4  /* frames that are taken at a time */
 
 enum zslot_state {
 	ZSLOT_NONE, /* not here: behind, or nowhere */

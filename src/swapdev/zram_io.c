@@ -34,14 +34,15 @@ struct passing {
 
 /* -- done[] -- */
 
-static unsigned int promise_places(struct zram_front *front, unsigned int max)
+/* Of limit in all. A poller has its own share: who is told of an end shall not miss it. */
+static unsigned int promise_places(struct zram_front *front, unsigned int max,
+				   unsigned int limit)
 {
-	unsigned int nr;
+	unsigned int nr, used;
 
 	mm_lock_acquire(&front->zram->lock);
-	nr = ZRAM_DONE_MAX - front->nr_done - front->nr_promised;
-	if (nr > max)
-		nr = max;
+	used = front->nr_done + front->nr_promised;
+	nr = used < limit ? (unsigned int)min_u64(max, limit - used) : 0;
 	front->nr_promised += nr;
 	mm_lock_release(&front->zram->lock);
 	return nr;
@@ -158,7 +159,7 @@ static void poll_behind(struct zram_front *front)
 
 	if (!front->behind || !is_waiting(front))
 		return;
-	places = promise_places(front, BATCH);
+	places = promise_places(front, BATCH, ZRAM_DONE_MAX);
 	nr = places > 0 ? front->behind->ops->poll(front->behind, ended, places) : 0;
 	for (unsigned int i = 0; i < nr; i++) {
 		nr_passed += (ended[i].cookie & ZRAM_WRITE_COOKIE) == 0;
@@ -265,7 +266,7 @@ static int put(struct zram_front *front, uint32_t key, const struct zcodec_packe
 	return err;
 }
 
-/* Return: 0, -E2BIG: not worth its room, -ENOSPC: no room, -ENOMEM, -EAGAIN: not just now. */
+/* Return: 0, -E2BIG: not worth its room, -ENOBUFS: no room, -ENOMEM, -EAGAIN: not just now. */
 static int store_page(struct zram_front *front, uint32_t key, const void *page)
 {
 	struct zram *z = front->zram;
@@ -275,7 +276,7 @@ static int store_page(struct zram_front *front, uint32_t key, const void *page)
 	int err;
 
 	if (!z->frames.ram)
-		return -ENOSPC;
+		return -ENOBUFS;
 	if (page_is_filled(page, &word))
 		return put(front, key, NULL, 0, word);
 	state = zram_state_take(z);
@@ -299,13 +300,13 @@ static int write_elsewhere(struct zram_front *front, uint32_t key, int err)
 
 	mm_lock_acquire(&z->lock);
 	z->stats.nr_incompressible += err == -E2BIG;
-	z->stats.nr_refused += err == -ENOSPC || err == -ENOMEM;
+	z->stats.nr_refused += err == -ENOBUFS || err == -ENOMEM;
 	zram_drop(front, key);
 	slot = zram_slot(z, key);
 	is_writing = slot && slot->is_writing;
 	mm_lock_release(&z->lock);
 	if (!front->behind)
-		return err == -ENOMEM ? -ENOSPC : err;
+		return err == -ENOMEM ? -ENOBUFS : err;
 	return is_writing ? -EAGAIN : PASS_ON;
 }
 
@@ -349,7 +350,7 @@ static void after_writes(struct zram_front *front, unsigned int nr)
 unsigned int zram_submit(struct swapdev *dev, const struct swapdev_io *ios, unsigned int nr)
 {
 	struct passing p = {.front = container_of(dev, struct zram_front, dev)};
-	unsigned int places = promise_places(p.front, nr);
+	unsigned int places = promise_places(p.front, nr, ZRAM_SUBMITTED_MAX);
 	unsigned int nr_writes = 0;
 
 	for (unsigned int i = 0; i < places; i++) {

@@ -9,6 +9,7 @@ static struct report report_make(void)
 {
 	struct report report = {
 		.ram_bytes = (uint64_t)256 << 20,
+		.zram_bytes = (uint64_t)128 << 20,
 		.engine_reason = "the default",
 		.totals = {.nr_processes = 2,
 			   .paths = RUN_PATH_MOVE | RUN_PATH_URING | RUN_PATH_FAULT_THREAD},
@@ -22,6 +23,16 @@ static struct report report_make(void)
 
 	vmstat[MM_VMSTAT_nr_touched_peak] = 262144;
 	vmstat[MM_VMSTAT_pgfault] = 1000000;
+	vmstat[MM_VMSTAT_nr_zspages] = 100 * 256;
+	vmstat[MM_VMSTAT_nr_zswapped] = 250 * 256;
+	vmstat[MM_VMSTAT_zswap_bytes] = 96 << 20;
+	vmstat[MM_VMSTAT_nr_zsame] = 2;
+	vmstat[MM_VMSTAT_zswpout] = 4001;
+	vmstat[MM_VMSTAT_zswpin] = 4002;
+	vmstat[MM_VMSTAT_zswp_poor] = 4003;
+	vmstat[MM_VMSTAT_zswp_full] = 4004;
+	vmstat[MM_VMSTAT_zswpwb] = 4005;
+	vmstat[MM_VMSTAT_zswp_moved] = 4006;
 	vmstat[MM_VMSTAT_pgmajfault] = 1234;
 	vmstat[MM_VMSTAT_pswpout] = 300000;
 	vmstat[MM_VMSTAT_pswpin] = 200000;
@@ -43,6 +54,17 @@ static void the_table_is_for_people(void **state)
 				  "  major faults                 1234\n"
 				  "  pages swapped out          300000\n"
 				  "  pages swapped in           200000\n"
+				  "  compressed tier         128.0 MiB\n"
+				  "    RAM at the end        100.0 MiB\n"
+				  "    data in it            250.0 MiB\n"
+				  "      compressed to        96.0 MiB\n"
+				  "      same-filled           8.0 KiB\n"
+				  "    pages put in               4001\n"
+				  "    pages read                 4002\n"
+				  "    incompressible             4003\n"
+				  "    no room for                4004\n"
+				  "    written back               4005\n"
+				  "    compaction moves           4006\n"
 				  "  wall time                 17.00 s\n"
 				  "  user CPU                  12.34 s\n"
 				  "  system CPU                 3.00 s\n"
@@ -55,7 +77,8 @@ static void the_table_is_for_people(void **state)
 static void json_is_one_line(void **state)
 {
 	static const char beginning[] =
-		"{\"ram_bytes\": 268435456, \"touched_bytes\": 1073741824, "
+		"{\"ram_bytes\": 268435456, \"zram_bytes\": 134217728, \"touched_bytes\": "
+		"1073741824, "
 		"\"rss_peak_bytes\": 276480000, \"minor_faults\": 998766, "
 		"\"major_faults\": 1234, \"pages_out\": 300000, \"pages_in\": 200000, "
 		"\"wall_ns\": 17005000000, \"user_s\": 12.340000, \"system_s\": 3.005000, "

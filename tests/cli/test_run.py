@@ -173,6 +173,17 @@ def bad_commands_and_options_are_named():
             (["run", "--ram", "64M"], "run: PROGRAM is missing; try ration run --ram 64M PROGRAM"),
             (["run", "--ram", "64M", "--"],
              "run: PROGRAM is missing; try ration run --ram 64M PROGRAM"),
+            (["run", "--ram", "64M", "--zram", "huge", "true"],
+             "--zram huge: not a size; write it as 50%, 128M, 50%,zstd or off"),
+            (["run", "--ram", "64M", "--zram", "16M,gzip", "true"],
+             "--zram 16M,gzip: after the comma there may be lz4 or zstd; "
+             "write it as 50%, 128M, 50%,zstd or off"),
+            (["run", "--ram", "64M", "--zram", "60M", "true"],
+             "--zram 60M: more than 90% of --ram, which it is a part of; "
+             "write it as 50%, 128M, 50%,zstd or off"),
+            (["run", "--ram", "64M", "--zram", "8K", "true"],
+             "--zram 8K: less than 256K, which holds nothing; "
+             "write it as 50%, 128M, 50%,zstd or off"),
             (["run", "--ram", "64M", "--swappiness", "201", "true"],
              "--swappiness 201: wants a whole number from 0 to 200"),
             (["run", "--ram", "64M", "--swappiness", "-1", "true"],
@@ -688,13 +699,17 @@ def a_hangup_of_the_sessions_leader_reaches_the_program():
 @test
 def the_table_comes_on_standard_error():
     need_run()
-    result = run_program("--stats", "echo", "hi")
-    assert result.returncode == 0 and result.stdout == "hi\n", result
-    names = [line[2:21].strip() for line in result.stderr.splitlines()[1:]]
-    assert names == ["RAM given", "data touched", "peak RSS", "minor faults", "major faults",
-                     "pages swapped out", "pages swapped in", "wall time", "user CPU",
-                     "system CPU", "processes managed", "faults resolved by",
-                     "because", "paths taken"], result.stderr
+    tier = ["compressed tier", "RAM at the end", "data in it", "compressed to", "same-filled",
+            "pages put in", "pages read", "incompressible", "no room for", "written back",
+            "compaction moves"]
+    for option, lines in (("off", []), ("50%", tier)):
+        result = run_program("--stats", "--zram", option, "echo", "hi")
+        assert result.returncode == 0 and result.stdout == "hi\n", result
+        names = [line[2:21].strip() for line in result.stderr.splitlines()[1:]]
+        assert names == ["RAM given", "data touched", "peak RSS", "minor faults", "major faults",
+                         "pages swapped out", "pages swapped in", *lines, "wall time",
+                         "user CPU", "system CPU", "processes managed", "faults resolved by",
+                         "because", "paths taken"], result.stderr
 
 
 @test
@@ -705,6 +720,7 @@ def json_counts_all_processes_of_the_run():
     assert result.returncode == 4 and result.stderr.count("\n") == 1, result
     got = json.loads(result.stderr)
     assert got["ram_bytes"] == 64 << 20 and got["exit_status"] == 4, got
+    assert got["zram_bytes"] == 32 << 20, got
     assert got["processes"] >= 3 and got["wall_ns"] > 0 and got["rss_peak_bytes"] > 0, got
     if IS_STUB:  # each process says the same
         nr = got["processes"]

@@ -239,7 +239,8 @@ os.rename("{note}.new", "{note}")
         self.assertIn(b"ration: out of memory: process ", got.stderr)
 
     def test_swap_that_cannot_be_read_is_a_bus_error(self):
-        got = self.run_managed(PROGRAM["lost"], f"{self.tmp}/swap", ram="8M")
+        got = self.run_managed(PROGRAM["lost"], f"{self.tmp}/swap", ram="8M",
+                               options=["--zram", "off"])
         self.assertEqual((got.stdout, got.returncode), (b"SIGBUS, then the rest\n", 0), got)
         self.assertRegex(got.stderr.decode(), "^ration: swap could not be read: SIGBUS to ")
 

@@ -215,7 +215,7 @@ static void refuses_alone_what_it_cannot_keep(void **state)
 	assert_int_equal(write_slot(&t, 600, HARD, 0), -E2BIG);
 	while (write_slot(&t, slot, SOFT, 0) == 0)
 		slot++;
-	assert_int_equal(write_slot(&t, slot, SOFT, 0), -ENOSPC);
+	assert_int_equal(write_slot(&t, slot, SOFT, 0), -ENOBUFS);
 	assert_true(slot > 64); /* more than the frames it has */
 	assert_true(stats_of(&t).nr_frames <= 64);
 	for (uint64_t s = 1; s < slot; s++)
