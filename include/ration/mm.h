@@ -209,6 +209,16 @@ enum mm_thp {
 	MM_THP_DEFAULT, /* of 2 MiB: always, but never below 512 MiB of RAM, as in Linux */
 };
 
+#define MM_COMM_SIZE 16
+
+/* Whose an address space is: for what is printed, and for nothing else. */
+struct mm_identity {
+	uint32_t pid, uid;
+	char comm[MM_COMM_SIZE];
+};
+
+struct mm_oom_report;
+
 struct mm_config {
 	struct machine *machine;	 /* its RAM is the manager's RAM, all of it */
 	const struct policy_ops *policy; /* &policy_two_lists, say */
@@ -228,7 +238,11 @@ struct mm_config {
 	unsigned int (*cpu)(void *arg); /* the CPU that runs, below nr_cpus; NULL: always 0 */
 	void (*wake)(void *arg); /* ask again whoever was told RETRY or -EAGAIN; NULL: none */
 	void (*wake_kswapd)(void *arg); /* mm_step() has work; NULL: none */
-	void *arg;	  /* for the three above, which must not call the manager */
+	void *arg; /* for these callbacks, which must not call the manager */
+	/* The OOM killer has chosen it (mm/oom.c): end it; NULL: none. It must not call the
+	 * manager. */
+	void (*oom_kill)(void *arg, struct mm *victim);
+	struct mm_oom_report *oom_report; /* filled before that; NULL: none */
 	uint64_t *vmstat; /* NR_MM_VMSTAT counters kept there; NULL: inside the system */
 };
 

@@ -179,7 +179,7 @@ static int check_swap_counts(struct mm_system *sys)
 static int check_all(struct mm_system *sys)
 {
 	struct census census = {0};
-	uint64_t nr_resident = 0, nr_file = 0;
+	uint64_t nr_resident = 0, nr_file = 0, nr_dying = 0;
 	struct mm *mm;
 
 	CHECK(zone_check(sys) == 0);
@@ -193,10 +193,13 @@ static int check_all(struct mm_system *sys)
 	for (pfn_t pfn = 0; pfn < sys->nr_frames; pfn++)
 		CHECK(check_frame(sys, pfn, &census) == 0);
 	list_for_each_entry (mm, &sys->mms, node) {
+		CHECK(!mm->is_oom_reaped || mm->is_oom_victim);
+		nr_dying += mm->is_oom_victim && !mm->is_oom_reaped;
 		CHECK(check_mm(mm, &census) == 0);
 		nr_resident += mm->nr_resident;
 		nr_file += mm->nr_file;
 	}
+	CHECK(sys->nr_oom_dying == nr_dying); /* oom.c */
 	CHECK(check_swap_counts(sys) == 0);
 	CHECK(census.nr_mapped == nr_resident);					      /* 1, 5 */
 	CHECK(census.nr_anon == sys->vmstat[MM_VMSTAT_nr_anon_pages]);		      /* 5 */

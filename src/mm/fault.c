@@ -28,6 +28,7 @@
 #include "base/checked.h"
 #include "mm/fault.h"
 #include "mm/huge.h"
+#include "mm/oom.h"
 #include "mm/reclaim.h"
 #include "mm/vma.h"
 
@@ -58,6 +59,18 @@ enum mm_fault_result fault_retry(struct fault *f)
 	return MM_FAULT_RETRY;
 }
 
+static enum mm_fault_result fault_out_of_memory(struct fault *f)
+{
+	switch (oom_out_of_memory(f->mm)) {
+	case OOM_AGAIN:
+		return FAULT_AGAIN;
+	case OOM_WAIT:
+		return fault_retry(f);
+	default:
+		return MM_FAULT_OOM;
+	}
+}
+
 enum mm_fault_result fault_no_memory(struct fault *f)
 {
 	switch (reclaim_direct(f->sys)) {
@@ -66,7 +79,7 @@ enum mm_fault_result fault_no_memory(struct fault *f)
 	case RECLAIM_WAIT:
 		return fault_retry(f);
 	default:
-		return MM_FAULT_OOM;
+		return fault_out_of_memory(f);
 	}
 }
 
@@ -468,12 +481,12 @@ enum mm_fault_result mm_fault(struct mm *mm, vaddr_t addr, unsigned int access)
 		sys_unlock(sys);
 		return MM_FAULT_RETRY;
 	}
-	result = fault_locked(&f, access);
+	result = mm->is_oom_victim ? MM_FAULT_OOM : fault_locked(&f, access);
 	if (result == MM_FAULT_MINOR || result == MM_FAULT_MAJOR)
 		STAT(sys, pgfault, 1);
 	if (result == MM_FAULT_MAJOR)
 		STAT(sys, pgmajfault, 1);
-	if (result == MM_FAULT_OOM)
+	if (result == MM_FAULT_OOM && !mm->is_oom_victim)
 		STAT(sys, oom_kill, 1);
 	mm_read_unlock(mm);
 	sys_unlock(sys);

@@ -10,6 +10,7 @@
  */
 #include "base/checked.h"
 #include "mm/huge.h"
+#include "mm/oom.h"
 #include "mm/reclaim.h"
 
 #define KSWAPD_FAILURES_MAX 16
@@ -113,6 +114,7 @@ uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pag
 	if (now_ns > sys->now_ns)
 		sys->now_ns = now_ns;
 	swap_complete(sys);
+	oom_reap_victims(sys);
 	mm_destroy_doomed(sys);
 	if (!sys->frozen && budget_pages > 0) {
 		is_more = kswapd_balance(sys, budget_pages);

@@ -93,6 +93,8 @@ static const struct sysctl_row sysctl_rows[] = {
 	 watermarks_changed},
 	{{"vm.nr_hugepages", 0, INT_MAX, 0}, FIELD(cfg.nr_hugepages), hugetlb_resize},
 	{{"vm.nr_overcommit_hugepages", 0, INT_MAX, 0}, FIELD(tune.nr_overcommit_hugepages)},
+	{{"vm.oom_dump_tasks", 0, INT_MAX, 1}, FIELD(tune.oom_dump_tasks)},
+	{{"vm.oom_kill_allocating_task", 0, INT_MAX, 0}, FIELD(tune.oom_kill_allocating_task)},
 	{{"vm.overcommit_kbytes", 0, INT64_MAX, 0},
 	 FIELD(tune.overcommit_kbytes),
 	 overcommit_kbytes_changed},

@@ -13,6 +13,7 @@ struct mm_tunables {
 	int32_t dirty_expire_centisecs, dirty_writeback_centisecs;
 	int32_t max_map_count; /* areas of one address space */
 	int32_t overcommit_ratio;
+	int32_t oom_kill_allocating_task, oom_dump_tasks;
 	int64_t overcommit_kbytes;
 	int32_t khugepaged_pages_to_scan, khugepaged_max_ptes_none, khugepaged_max_ptes_swap;
 	int32_t khugepaged_max_ptes_shared, khugepaged_scan_sleep_millisecs;

@@ -259,6 +259,7 @@ void mm_destroy_locked(struct mm *mm)
 	mm_unmap_all(mm);
 	filemap_reap(sys);
 	khugepaged_forget(mm);
+	sys->nr_oom_dying -= mm->is_oom_victim && !mm->is_oom_reaped;
 	list_del(&mm->node);
 	family_leave(mm);
 	pgtable_destroy(mm);
@@ -281,7 +282,7 @@ void mm_destroy(struct mm *mm)
 	struct mm_system *sys = mm->sys;
 
 	sys_lock(sys);
-	MM_ASSERT(mm->users >= 0 && !mm->is_doomed);
+	MM_ASSERT(!mm->is_doomed);
 	if (mm->users == 0) {
 		mm_destroy_locked(mm);
 	} else {

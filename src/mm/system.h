@@ -56,6 +56,10 @@ struct mm {
 	uint32_t nr_starved; /* calls in a row that found no memory, but were worth repeating */
 	bool was_writer_refused; /* it wants to be woken */
 	bool is_doomed;		 /* mm_destroy() waits for readers */
+	bool is_oom_victim;	 /* killed: its faults answer MM_FAULT_OOM */
+	bool is_oom_reaped;	 /* and its private memory is gone */
+	int oom_score_adj;	 /* -1000..1000 */
+	struct mm_identity who;
 	struct rb_root vmas;
 	struct vma *vma_cached; /* the last that was looked for; NULL: none */
 	uint64_t nr_vmas;
@@ -105,6 +109,7 @@ struct mm_system {
 	struct slab_state *slab;
 	struct list_head mms;
 	uint64_t nr_mms_ever;
+	uint64_t nr_oom_dying; /* victims that have not been reaped */
 	struct kmem_cache *mm_cache, *vma_cache;
 	struct filemap_state files;
 

@@ -7,6 +7,7 @@
 
 #include "mm/reclaim.h"
 #include "mm/vma.h"
+#include "ration/oom.h"
 #include "support/test.h"
 #include "world.h"
 
@@ -670,6 +671,7 @@ static void without_frames_a_write_is_out_of_memory(void **state)
 		poke(&w, w.mm, i, i + 1);
 	child = fork_of(&w, w.mm);
 	parent = w.mm;
+	assert_int_equal(mm_set_oom_score_adj(parent, MM_OOM_SCORE_ADJ_MIN), 0);
 	w.mm = child;
 	while (nr < 200 && result <= MM_FAULT_MAJOR) {
 		uint64_t value = 7;

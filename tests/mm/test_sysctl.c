@@ -25,6 +25,8 @@ static void ranges_and_defaults_are_linux(void **state)
 		{"vm.admin_reserve_kbytes", 0, INT64_MAX, MM_SYSCTL_COMPUTED},
 		{"vm.max_map_count", 0, INT_MAX, 65530},
 		{"vm.min_free_kbytes", 0, INT_MAX, MM_SYSCTL_COMPUTED},
+		{"vm.oom_dump_tasks", 0, INT_MAX, 1},
+		{"vm.oom_kill_allocating_task", 0, INT_MAX, 0},
 		{"vm.overcommit_kbytes", 0, INT64_MAX, 0},
 		{"vm.overcommit_memory", 0, 2, 0},
 		{"vm.overcommit_ratio", 0, INT_MAX, 50},
