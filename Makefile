@@ -1,7 +1,7 @@
 # The door. What is behind it: Meson, ninja, and scripts/.
 PREFIX ?= /usr/local
 
-.PHONY: all setup demo check soak check-programs bench tidy format install clean
+.PHONY: all setup demo check soak models check-programs bench tidy format install clean
 
 all: setup
 	@scripts/build build
@@ -17,6 +17,9 @@ check: setup
 
 soak: setup
 	@scripts/soak
+
+models: setup
+	@scripts/models
 
 check-programs:
 	@scripts/setup programs
