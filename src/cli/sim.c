@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/sim_options.h"
 #include "run/complain.h"
+#include "sim/opt.h"
 #include "sim/pattern.h"
 #include "sim/report.h"
 
@@ -38,7 +39,10 @@ static const char help[] =
 	"                      ";
 
 static const char help_end[] =
-	"\n"
+	",\n"
+	"                       and " SIM_POLICY_OPT
+	", which knows the future: only its misses "
+	"are told\n"
 	"  --seed N             of a pattern, and of a policy that draws lots; 1 if not given\n"
 	"  --thp WHICH          huge pages: never, madvise (no source has advice), always, of "
 	"2 MiB,\n"
@@ -163,7 +167,24 @@ static int check_results(const struct sim_request *request, const struct sim_res
 	return status;
 }
 
-static int print_report(const struct sim_report *report, bool is_json)
+/* What is in report or, if that is NULL, of OPT in request and result. */
+struct answer {
+	const struct sim_report *report;
+	const struct sim_request *request;
+	const struct sim_opt_result *result;
+	bool is_json;
+};
+
+static void write_answer(const struct answer *answer, FILE *out)
+{
+	if (answer->report)
+		(answer->is_json ? sim_report_json : sim_report_table)(answer->report, out);
+	else
+		(answer->is_json ? sim_opt_json : sim_opt_table)(answer->request,
+								 answer->result, out);
+}
+
+static int print_answer(const struct answer *answer)
 {
 	char *text = NULL;
 	size_t size;
@@ -174,7 +195,7 @@ static int print_report(const struct sim_report *report, bool is_json)
 		complain("sim: %m");
 		return status;
 	}
-	(is_json ? sim_report_json : sim_report_table)(report, out);
+	write_answer(answer, out);
 	if (fclose(out) == 0)
 		status = cli_print(text);
 	else
@@ -201,11 +222,25 @@ int cli_tlb_help(void)
 	return status;
 }
 
+static int simulate_opt(const struct sim_request *request, bool is_json)
+{
+	static struct sim_opt_result result;
+	const struct answer answer = {NULL, request, &result, is_json};
+	struct sim_error error;
+
+	if (sim_opt(request, &result, &error)) {
+		complain("%s", error.why);
+		return EXIT_NO_RESULT;
+	}
+	return print_answer(&answer);
+}
+
 static int simulate(const struct sim_options *options, bool is_json)
 {
 	static struct sim_result results[SIM_ROWS_MAX];
 	struct sim_request request;
 	struct sim_report report = {.request = &request, .results = results};
+	const struct answer answer = {.report = &report, .is_json = is_json};
 	struct sim_error error;
 	int status = sim_options_read(options, &request), status_print;
 
@@ -213,6 +248,8 @@ static int simulate(const struct sim_options *options, bool is_json)
 		return status;
 	report.policy_name = options->policy ? options->policy : SIM_POLICY_DEFAULT;
 	request.shows_progress = isatty(STDERR_FILENO) == 1;
+	if (!request.cfg.policy)
+		return simulate_opt(&request, is_json);
 	if (sim_sweep(&request, results, &error)) {
 		complain("%s", error.why);
 		return EXIT_NO_RESULT;
@@ -220,7 +257,7 @@ static int simulate(const struct sim_options *options, bool is_json)
 	status = check_results(&request, results);
 	if (status && request.nr_rows == 1)
 		return status;
-	status_print = print_report(&report, is_json);
+	status_print = print_answer(&answer);
 	return status_print ? status_print : status;
 }
 

@@ -211,6 +211,8 @@ static int read_policy(const char *text, struct sim_config *cfg)
 {
 	char names[256] = "";
 
+	if (text && !strcmp(text, SIM_POLICY_OPT))
+		return EXIT_OK;
 	cfg->policy = sim_policy(text ? text : SIM_POLICY_DEFAULT);
 	if (cfg->policy)
 		return EXIT_OK;
@@ -218,7 +220,7 @@ static int read_policy(const char *text, struct sim_config *cfg)
 		strcat(names, i ? ", " : "");
 		strcat(names, sim_policy_name_at(i));
 	}
-	complain("--policy %s: there is no such policy, but %s", text, names);
+	complain("--policy %s: there is no such policy, but %s, " SIM_POLICY_OPT, text, names);
 	return EXIT_USAGE;
 }
 
@@ -298,7 +300,7 @@ static int read_source(const char *text, struct sim_request *request)
 		complain("%s", error.why);
 		return EXIT_USAGE;
 	}
-	if (request->nr_rows > 1 && !sim_source_is_repeatable(text)) {
+	if (request->nr_rows > 1 && request->cfg.policy && !sim_source_is_repeatable(text)) {
 		complain("%s: a sweep reads its source once for each row; give it a file or a "
 			 "pattern",
 			 text);

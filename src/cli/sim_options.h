@@ -17,6 +17,7 @@ struct sim_options {
 int sim_options_read(const struct sim_options *options, struct sim_request *ret_request);
 
 #define SIM_POLICY_DEFAULT "two-lists"
+#define SIM_POLICY_OPT	   "opt" /* request->cfg.policy is NULL */
 #define SIM_TLB_DEFAULT	   "skylake"
 
 #endif

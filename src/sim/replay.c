@@ -371,13 +371,20 @@ static inline int reference(struct sim_replay *r, const struct trace_access *acc
 	return reference_slow(r, region, access, error);
 }
 
-static int fail_address(const struct sim_replay *r, const struct trace_access *access,
-			struct sim_error *error)
+/**
+ * sim_check_access() - can a user make it?
+ * @nr: which access it is, from 1.
+ *
+ * Return: 0, or -ERANGE with error set.
+ */
+int sim_check_access(const struct trace_access *access, uint64_t nr, struct sim_error *error)
 {
+	if (access->size > 0 && access->va < USER_END && access->size <= USER_END - access->va)
+		return 0;
 	return sim_fail(error, -ERANGE,
 			"access %" PRIu64 ": %" PRIu32 " bytes at 0x%" PRIx64
 			" are not in the range of user addresses, which ends at 0x%" PRIx64,
-			r->nr_accesses, access->size, access->va, (uint64_t)USER_END);
+			nr, access->size, access->va, (uint64_t)USER_END);
 }
 
 /* An access that crosses into other pages is a reference to each of them. */
@@ -413,7 +420,7 @@ int sim_replay_run(struct sim_replay *r, const struct trace_access *accesses, un
 		r->nr_accesses++;
 		if (access->size == 0 || access->va >= USER_END ||
 		    access->size > USER_END - access->va)
-			return fail_address(r, access, error);
+			return sim_check_access(access, r->nr_accesses, error);
 		if ((access->va & ~PAGE_MASK) + access->size <= PAGE_SIZE)
 			err = reference(r, access, error);
 		else

@@ -64,6 +64,7 @@ int sim_replay_create(const struct sim_config *cfg, struct sim_replay **ret_repl
 void sim_replay_destroy(struct sim_replay *r);
 int sim_replay_run(struct sim_replay *r, const struct trace_access *accesses, unsigned int nr,
 		   struct sim_error *error);
+int sim_check_access(const struct trace_access *access, uint64_t nr, struct sim_error *error);
 void sim_replay_finish(struct sim_replay *r, struct sim_result *ret_result);
 int sim_replay_check(struct sim_replay *r);
 

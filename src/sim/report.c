@@ -211,8 +211,12 @@ void sim_report_table(const struct sim_report *report, FILE *out)
 		print_row(out, &report->results[i]);
 }
 
-/* Bytes that are no ASCII go through as they are: a path is bytes. */
-static void json_string(FILE *out, const char *text)
+/**
+ * sim_report_string() - a string of JSON.
+ *
+ * Bytes that are no ASCII go through as they are: a path is bytes.
+ */
+void sim_report_string(FILE *out, const char *text)
 {
 	fputc('"', out);
 	for (; *text; text++) {
@@ -303,7 +307,7 @@ void sim_report_json(const struct sim_report *report, FILE *out)
 	const struct sim_request *request = report->request;
 
 	fputs("{\"source\": ", out);
-	json_string(out, request->source);
+	sim_report_string(out, request->source);
 	fprintf(out,
 		", \"seed\": %" PRIu64 ", \"policy\": \"%s\", \"swap_bytes\": %" PRIu64
 		", \"swap_device\": \"%s\", \"swappiness\": %u, \"page_cluster\": %u"

@@ -17,6 +17,7 @@ struct sim_report {
 
 void sim_report_table(const struct sim_report *report, FILE *out);
 void sim_report_json(const struct sim_report *report, FILE *out);
+void sim_report_string(FILE *out, const char *text);
 void sim_tlb_help(FILE *out);
 
 #endif

@@ -40,8 +40,11 @@ struct sweep {
 	struct row *rows;
 };
 
-/* Sizes at equal distances, both ends among them, in whole pages. */
-static uint64_t row_ram(const struct sim_request *request, unsigned int index)
+/**
+ * sim_row_ram() - the RAM of a row: sizes at equal distances, both ends among them, in whole
+ * pages.
+ */
+uint64_t sim_row_ram(const struct sim_request *request, unsigned int index)
 {
 	uint64_t first = request->cfg.ram_bytes, last = request->ram_last;
 
@@ -104,7 +107,7 @@ static void run_row(struct sweep *sweep, unsigned int index)
 	struct row *row = &sweep->rows[index];
 	struct sim_source *source;
 
-	cfg.ram_bytes = row_ram(request, index);
+	cfg.ram_bytes = sim_row_ram(request, index);
 	cfg.seed = request->seed;
 	row->err = sim_source_open(request->source, request->seed, &source, &row->error);
 	if (!row->err) {

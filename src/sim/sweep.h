@@ -18,6 +18,7 @@ struct sim_request {
 	bool shows_progress;
 };
 
+uint64_t sim_row_ram(const struct sim_request *request, unsigned int index);
 int sim_sweep(const struct sim_request *request, struct sim_result *ret_results,
 	      struct sim_error *error);
 

@@ -33,6 +33,10 @@ GOLDENS = {
                      "pattern:scan-hot,pages=4096,passes=2,hot=500"],
     "processes.txt": ["--ram", "8M", "--swap", "64M:hdd", "--seed", "7",
                       "pattern:processes,pages=1000,accesses=20000"],
+    "opt.txt": ["--policy", "opt", "--sweep", "ram=4M..16M:4",
+                "pattern:zipf,pages=3000,accesses=20000,s=0.7"],
+    "huge.txt": ["--ram", "32M", "--thp", "both", "--tlb", "cortex-a76",
+                 "pattern:zipf,pages=10000,accesses=40000"],
     "sweep.txt": ["--sweep", "ram=4M..16M:4", "pattern:uniform,pages=3000,accesses=20000"],
 }
 
@@ -79,6 +83,12 @@ class Golden(unittest.TestCase):
     def test_sweep(self):
         self.golden("sweep.txt")
 
+    def test_opt(self):
+        self.golden("opt.txt")
+
+    def test_huge(self):
+        self.golden("huge.txt")
+
 
 class Output(unittest.TestCase):
     def test_the_seed_decides(self):
@@ -120,6 +130,41 @@ class Output(unittest.TestCase):
                                  stderr=subprocess.PIPE, timeout=PATIENCE, check=False)
         self.assertEqual(ran.returncode, 125)
         self.assertIn(b"No space left", ran.stderr)
+
+
+class Opt(unittest.TestCase):
+    PATTERN = "pattern:zipf,pages=3000,accesses=20000,s=0.7"
+
+    def test_no_policy_has_fewer_faults(self):
+        """Without readahead a fault brings one page; OPT has more frames, for it needs no tables."""
+        rows = json.loads(sim("--json", "--policy", "opt", "--sweep", "ram=4M..10M:3",
+                              self.PATTERN).stdout)["rows"]
+        for row in rows:
+            for policy in ("two-lists", "clock", "fifo", "lru", "random"):
+                ran = sim("--json", "--policy", policy, "--ram", str(row["ram_bytes"]),
+                          "--page-cluster", "0", self.PATTERN)
+                real = json.loads(ran.stdout)["rows"][0]
+                self.assertGreaterEqual(real["minor_faults"] + real["major_faults"],
+                                        row["misses"], policy)
+        self.assertGreater(rows[0]["misses"], rows[1]["misses"])
+
+    def test_of_standard_input(self):
+        """Even a sweep, for it is read once. 300 pages in turn, four times."""
+        trace = b"".join(b"r,0x%x,8\n" % (0x10000 + page * 4096) for page in range(300)) * 4
+        said = json.loads(sim("--json", "--policy", "opt", "--sweep", "ram=1M..8M:2", "-",
+                              stdin=trace).stdout)
+        self.assertEqual((said["accesses"], said["pages"]), (1200, 300))
+        frames = said["rows"][0]["frames"]
+        self.assertLess(frames, 300)
+        # Belady's own example: a cycle of n pages in m frames misses n - m + 1 of n - 1.
+        again = said["rows"][0]["misses"] - 300
+        self.assertLess(abs(again - 900 * (300 - frames) / 299), 300)
+        self.assertEqual(said["rows"][1]["misses"], 300)
+
+    def test_broken_is_no_result(self):
+        ran = sim("--policy", "opt", "-", stdin=b"r,0x1000,8\n?\n")
+        self.assertEqual((ran.returncode, ran.stdout), (1, b""))
+        self.assertIn("byte 11:", ran.stderr.decode())
 
 
 class Mistakes(unittest.TestCase):
@@ -246,7 +291,7 @@ if __name__ == "__main__":
         update()
         sys.exit()
     if GOLDEN:
-        del Output, Mistakes, Traces, Terminal
+        del Output, Opt, Mistakes, Traces, Terminal
     else:
         del Golden
     cases.main()
