@@ -424,6 +424,41 @@ static void shared_memory_is_the_child_s_too(void **state)
 	files_destroy(&f);
 }
 
+static void a_locked_file_stays(void **state)
+{
+	struct files_config cfg = FILES_CONFIG_DEFAULT;
+	struct files f;
+	int err = -EAGAIN;
+
+	(void)state;
+	cfg.nr_bytes = 900 * PAGE_SIZE;
+	files_create(&f, &cfg);
+	map_shared(&f, 0, 0, 900);
+	map_shared(&f, 1, 0, 16);
+	for (unsigned int i = 0; i < 100 && err == -EAGAIN; i++) {
+		err = mm_mlock(f.mms[0], world_va(0), 8 * PAGE_SIZE, 0);
+		world_step(&f.w);
+	}
+	assert_int_equal(err, 0);
+	assert_int_equal(WSTAT(&f.w, nr_mlock), 8);
+	world_check(&f.w);
+	store(&f, 1, world_va(3), 33);
+	for (unsigned int i = 8; i < 900; i++)
+		assert_int_equal(load(&f, 0, world_va(i)), stamp_of(i));
+	for (unsigned int i = 0; i < 8; i++)
+		assert_non_null(filemap_find(f.file, i));
+	world_check(&f.w);
+	assert_int_equal(files_sync(&f), 0);
+	assert_int_equal(files_stored(&f, 3)[0], 33);
+	assert_int_equal(files_truncate(&f, 4 * PAGE_SIZE), 0);
+	assert_int_equal(WSTAT(&f.w, nr_mlock), 4);
+	world_check(&f.w);
+	assert_int_equal(mm_munlock(f.mms[0], world_va(0), 8 * PAGE_SIZE), 0);
+	assert_int_equal(WSTAT(&f.w, nr_mlock), 0);
+	world_check(&f.w);
+	files_destroy(&f);
+}
+
 /* While a writer has the mm its translations stay: the page may be written, so it is not. */
 static void a_page_that_can_be_written_is_not_taken_for_clean(void **state)
 {
@@ -678,6 +713,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_read_error_is_a_bus_error_once),
 	cmocka_unit_test(shared_memory_goes_to_swap),
 	cmocka_unit_test(shared_memory_is_the_child_s_too),
+	cmocka_unit_test(a_locked_file_stays),
 	cmocka_unit_test(a_page_that_can_be_written_is_not_taken_for_clean),
 	cmocka_unit_test(shared_memory_comes_back_from_swap),
 	cmocka_unit_test(areas_keep_their_place_in_the_file),

@@ -268,6 +268,14 @@ static void step_move(struct life *l)
 	}
 }
 
+static void unlock_all(struct life *l, unsigned int mm)
+{
+	int err = 0;
+
+	UNTIL_DONE(l, err, mm_munlockall(l->f.mms[mm]));
+	assert_int_equal(err, 0);
+}
+
 static void step_advise(struct life *l)
 {
 	static const int advice[] = {MM_MADV_DONTNEED, MM_MADV_WILLNEED, MM_MADV_COLD,
@@ -278,6 +286,7 @@ static void step_advise(struct life *l)
 	unsigned int page = (unsigned int)below(l, SPACE - nr);
 	int what = advice[below(l, 7)], err = 0;
 
+	unlock_all(l, mm); /* what is locked stays, and the call says so */
 	UNTIL_DONE(l, err, mm_advise(l->f.mms[mm], world_va(page), nr * PAGE_SIZE, what));
 	assert_true(err == 0 || err == -ENOMEM); /* a hole */
 	for (unsigned int i = 0; i < nr && what == MM_MADV_DONTNEED; i++) {
@@ -374,6 +383,24 @@ static void step_time(struct life *l)
 	world_step(&l->f.w);
 }
 
+/* Locked private views would become copies at once: these are left out. */
+static void step_lock(struct life *l)
+{
+	unsigned int mm = (unsigned int)below(l, FILES_MMS), nr = 1 + (unsigned int)below(l, 6);
+	unsigned int page = (unsigned int)below(l, SPACE - nr);
+	int err = 0;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		const struct view *v = view_at(l, mm, page + i);
+
+		if (!v->is_mapped || (v->is_private && v->obj != OBJ_ANON))
+			return;
+	}
+	UNTIL_DONE(l, err, mm_mlock(l->f.mms[mm], world_va(page), nr * PAGE_SIZE, 0));
+	/* The limit, a page beyond the end of the file, or one that cannot be read. */
+	assert_true(err == 0 || err == -ENOMEM);
+}
+
 static void step_fail(struct life *l)
 {
 	l->f.w.sys->fail_alloc = 1 + below(l, 30);
@@ -386,7 +413,7 @@ static const struct {
 	{step_touch, 40},  {step_map_file, 8}, {step_map_memory, 8}, {step_unmap, 4},
 	{step_protect, 4}, {step_move, 4},     {step_advise, 6},     {step_write, 8},
 	{step_read, 8},	   {step_truncate, 3}, {step_sync, 3},	     {step_fork, 2},
-	{step_time, 4},	   {step_fail, 6},
+	{step_lock, 4},	   {step_time, 4},     {step_fail, 6},
 };
 
 static void step_any(struct life *l)
