@@ -20,6 +20,7 @@
 #include "support/rng.h"
 #include "swapdev/faulty.h"
 #include "swapdev/mem.h"
+#include "swapdev/model.h"
 
 #define PAGES_MAX 100
 #define BATCH_MAX 48
@@ -378,10 +379,37 @@ static void a_store_s_errors_are_the_file_s(void **state)
 	free(b.pages);
 }
 
+/* A file on a disk in virtual time: it is read when its time has come. */
+static void a_modelled_disk_takes_its_time(void **state)
+{
+	uint64_t now_ns = 1000, next_ns;
+	struct swapdev_model_config cfg = {.nr_slots = PAGES_MAX + 1, .clock_ns = &now_ns};
+	struct filedev_slots_config slots = {
+		.nr_bytes = 4 * PAGE_SIZE, .has_content = true, .name = "model"};
+	struct filedev_io io = {.op = FILEDEV_READ, .offset = PAGE_SIZE}, done;
+	struct filedev *dev;
+
+	(void)state;
+	cfg.params = *swapdev_model_preset("ssd");
+	assert_int_equal(swapdev_model_create(&cfg, &slots.store), 0);
+	assert_int_equal(filedev_slots_create(&slots, &dev), 0);
+	io.page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+	assert_int_equal(dev->ops->submit(dev, &io, 1), 1);
+	assert_int_equal(dev->ops->poll(dev, &done, 1), 0);
+	next_ns = swapdev_model_next_ns(slots.store);
+	assert_true(next_ns >= now_ns + cfg.params.read_latency_ns);
+	now_ns = next_ns;
+	assert_int_equal(dev->ops->poll(dev, &done, 1), 1);
+	assert_int_equal(done.err, 0);
+	dev->ops->close(dev);
+	free(io.page);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(keeps_every_byte),
 	cmocka_unit_test(is_the_host_s_file),
 	cmocka_unit_test(a_file_that_cannot_be_written_says_so),
 	cmocka_unit_test(a_store_s_errors_are_the_file_s),
+	cmocka_unit_test(a_modelled_disk_takes_its_time),
 };
 TEST_MAIN(tests)
