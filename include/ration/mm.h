@@ -180,6 +180,8 @@ enum mm_fault_result {
 	X(zswp_poor)                     \
 	X(zswp_full)                     \
 	X(zswp_moved)                    \
+	X(balloon_inflate)               \
+	X(balloon_deflate)               \
 	X(oom_kill)
 
 enum mm_vmstat_item {
@@ -272,6 +274,10 @@ int mm_protect(struct mm *mm, vaddr_t addr, uint64_t len, int prot);
 int mm_remap(struct mm *mm, vaddr_t addr, uint64_t old_len, uint64_t new_len, int flags,
 	     vaddr_t new_addr, vaddr_t *ret_addr);
 int mm_advise(struct mm *mm, vaddr_t addr, uint64_t len, int advice);
+int mm_balloon_inflate(struct mm_system *sys, uint64_t pages, uint64_t *ret_taken);
+uint64_t mm_balloon_deflate(struct mm_system *sys, uint64_t pages);
+uint64_t mm_balloon_pages(struct mm_system *sys);
+
 int mm_mlock(struct mm *mm, vaddr_t addr, uint64_t len, int flags);
 int mm_munlock(struct mm *mm, vaddr_t addr, uint64_t len);
 int mm_mlockall(struct mm *mm, int flags);

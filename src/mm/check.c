@@ -185,6 +185,7 @@ static int check_all(struct mm_system *sys)
 	CHECK(zone_check(sys) == 0);
 	CHECK(slab_check(sys) == 0);
 	CHECK(hugetlb_check(sys) == 0);
+	CHECK(balloon_check(sys) == 0);
 	CHECK(sysctl_check(sys) == 0);
 	CHECK(commit_check(sys) == 0);
 	CHECK(swap_check(sys) == 0);

@@ -43,7 +43,7 @@ uint64_t sys_ram_pages(const struct mm_system *sys)
 
 	for (unsigned int i = 0; i < sys->nr_zones; i++)
 		pages += sys->zones[i].managed;
-	return pages;
+	return pages - sys->balloon.nr;
 }
 
 static uint64_t ram_and_swap_pages(const struct mm_system *sys)

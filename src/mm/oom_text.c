@@ -45,7 +45,7 @@ static struct mm_oom_zone zone_of(const struct mm_system *sys, const struct zone
 		.lowmem_reserve = zone->lowmem_reserve,
 	};
 
-	strncpy(z.name, zone->name, sizeof(z.name) - 1);
+	memcpy(z.name, zone->name, min_u64(strlen(zone->name), sizeof(z.name) - 1));
 	for (unsigned int cpu = 0; zone->pcps && cpu < sys->cfg.nr_cpus; cpu++)
 		z.free_pcp += zone->pcps[cpu].list.nr;
 	for (unsigned int order = 0; order < BUDDY_NR_ORDERS; order++)

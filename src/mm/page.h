@@ -74,6 +74,7 @@ enum page_flags {
 	PG_shared = 1u << 22,	  /* ANON that fork made common: ->family, not ->mm */
 	PG_file = 1u << 23,	  /* in a file's tree, or was: ->mapping, ->index */
 	PG_mlocked = 1u << 25,	  /* an area with VMA_LOCKED maps it */
+	PG_balloon = 1u << 27,	  /* in the balloon (mm/balloon.c) */
 	PG_unevictable = 1u << 26, /* on no list of the policy, for it has PG_mlocked */
 	PG_swapbacked = 1u << 24,  /* with PG_file: of shared anonymous memory */
 };

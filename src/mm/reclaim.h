@@ -8,6 +8,9 @@
 
 #include "mm/system.h"
 
+/* balloon.c */
+int balloon_check(struct mm_system *sys);
+
 /* mlock.c */
 void page_make_unevictable(struct mm_system *sys, struct page *page);
 

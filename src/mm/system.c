@@ -85,6 +85,7 @@ static void system_init_fields(struct mm_system *sys, const struct mm_config *cf
 	memset(sys->vmstat, 0, NR_MM_VMSTAT * sizeof(sys->vmstat[0]));
 	sys->kswapd_priority = POLICY_PRIORITY_MAX;
 	list_init(&sys->mms);
+	page_list_init(&sys->balloon);
 }
 
 static int system_init_caches(struct mm_system *sys)

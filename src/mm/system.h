@@ -108,6 +108,7 @@ struct mm_system {
 	unsigned int nr_zones;
 	struct slab_state *slab;
 	struct list_head mms;
+	struct page_list balloon; /* frames that were taken away (mm/balloon.c) */
 	uint64_t nr_mms_ever;
 	uint64_t nr_oom_dying; /* victims that have not been reaped */
 	struct kmem_cache *mm_cache, *vma_cache;

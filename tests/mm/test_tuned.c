@@ -260,6 +260,20 @@ static void step_lock(struct life *l)
 	assert_true(err == 0 || err == -ENOMEM);
 }
 
+static void step_balloon(struct life *l)
+{
+	struct world *w = &l->w;
+	uint64_t pages = rng_between(&w->rng, 1, 60), taken;
+	int err;
+
+	if (rng_chance(&w->rng, 50) || mm_balloon_pages(w->sys) > 100) {
+		mm_balloon_deflate(w->sys, pages);
+		return;
+	}
+	err = mm_balloon_inflate(w->sys, pages, &taken);
+	assert_true(err == 0 || err == -EAGAIN || err == -ENOMEM);
+}
+
 static void step_tune(struct life *l)
 {
 	static const struct {
@@ -282,9 +296,9 @@ static void step_tune(struct life *l)
 static void step_any(struct life *l)
 {
 	static void (*const steps[])(struct life * l) = {
-		step_touch, step_touch, step_touch,   step_touch,  step_touch,
-		step_map,   step_unmap, step_protect, step_advise, step_remap,
-		step_swap,  step_swap,	step_swap,    step_tune,   step_lock,
+		step_touch, step_touch,	  step_touch,  step_touch,   step_touch, step_map,
+		step_unmap, step_protect, step_advise, step_remap,   step_swap,	 step_swap,
+		step_swap,  step_tune,	  step_lock,   step_balloon,
 	};
 
 	steps[rng_below(&l->w.rng, sizeof(steps) / sizeof(steps[0]))](l);
@@ -312,6 +326,7 @@ static void life_begin(struct life *l, const struct world_config *cfg)
 
 static void life_end(struct life *l)
 {
+	mm_balloon_deflate(l->w.sys, WORLD_PAGES);
 	for (unsigned int i = 0; i < WORLD_PAGES; i++)
 		touch(&l->w, i, false);
 	world_settle(&l->w);
