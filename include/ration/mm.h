@@ -236,6 +236,11 @@ struct mm_config {
 	uint32_t nr_hugepages_1g;	 /* ... and of 1 GiB */
 	uint64_t memlock_bytes; /* RLIMIT_MEMLOCK of each address space; UINT64_MAX: none */
 	vaddr_t window_start, window_end; /* addresses that mm_map() hands out, page aligned */
+	uint32_t nr_dma_frames; /* in a zone of their own, "DMA", used last; 0: no such zone */
+	/* Reclaim page by page as Linux: what was written stays on its list and is freed by the
+	 * next scan that meets it, and kswapd ends when free frames are there, not on their
+	 * way. For simulations; without it frames are free sooner. */
+	bool is_linux_reclaim;
 
 	unsigned int (*cpu)(void *arg); /* the CPU that runs, below nr_cpus; NULL: always 0 */
 	void (*wake)(void *arg); /* ask again whoever was told RETRY or -EAGAIN; NULL: none */

@@ -342,8 +342,11 @@ static enum mm_fault_result fault_idle(struct fault *f)
 	enum mm_fault_result kind, result;
 
 	if (page_has(page, PG_writeback)) {
-		if (page_has(page, PG_reclaim))
+		if (page_has(page, PG_reclaim)) {
 			STAT(f->sys, pgreuse, 1);
+			/* Linux has one flag for this and for PG_readahead. */
+			f->sys->readahead.hits += f->sys->cfg.is_linux_reclaim;
+		}
 		page->flags &= ~(uint32_t)PG_reclaim;
 		return fault_retry(f);
 	}

@@ -33,6 +33,9 @@ void kswapd_wake_if_low(struct mm_system *sys)
 			return;
 	sys->kswapd_awake = true;
 	sys->kswapd_priority = POLICY_PRIORITY_MAX;
+	sys->kswapd_gone = 0;
+	if (sys->cfg.is_linux_reclaim)
+		zones_set_reclaim_active(sys, true);
 	STAT(sys, pageoutrun, 1);
 	if (sys->cfg.wake_kswapd)
 		sys->cfg.wake_kswapd(sys->cfg.arg);
@@ -54,6 +57,59 @@ static void kswapd_step_down(struct mm_system *sys, unsigned int gone)
 	}
 }
 
+static bool is_balanced(const struct mm_system *sys)
+{
+	for (unsigned int i = 0; i < sys->nr_zones; i++)
+		if (zone_watermark_ok(&sys->zones[i], 0, sys->zones[i].watermark[WMARK_HIGH]))
+			return true;
+	return false;
+}
+
+/* balance_pgdat() ends. Return: true if it begins anew at once. */
+static bool exact_end(struct mm_system *sys, bool is_done)
+{
+	workingset_snapshot(sys);
+	if (!is_done && sys->kswapd_gone == 0)
+		sys->kswapd_failures++;
+	is_done |= sys->kswapd_failures >= KSWAPD_FAILURES_MAX;
+	sys->kswapd_gone = 0;
+	sys->kswapd_priority = POLICY_PRIORITY_MAX;
+	if (!is_done)
+		return true;
+	sys->kswapd_failures = 0;
+	sys->kswapd_awake = false;
+	zones_set_reclaim_active(sys, false);
+	return false;
+}
+
+/*
+ * mm_config.is_linux_reclaim: one turn of balance_pgdat()'s loop. Each asks for the high
+ * watermarks anew; the priority falls unless as many frames were looked at, and some are gone.
+ *
+ * Return: true if there is more to do at once.
+ */
+static bool kswapd_balance_exactly(struct mm_system *sys)
+{
+	struct reclaim_pass pass;
+	unsigned int want = 0, gone;
+
+	if (!sys->kswapd_awake)
+		return false;
+	if (is_balanced(sys))
+		return exact_end(sys, true);
+	for (unsigned int i = 0; i < sys->nr_zones; i++)
+		want += (unsigned int)max_u64(sys->zones[i].watermark[WMARK_HIGH],
+					      POLICY_BATCH);
+	gone = reclaim_turn(sys, want, sys->kswapd_priority, &pass);
+	sys_wake(sys);
+	sys->kswapd_gone += gone;
+	if (gone > 0)
+		sys->kswapd_failures = 0;
+	if ((pass.nr_scanned < want || gone == 0) && --sys->kswapd_priority < 1)
+		return exact_end(sys, false);
+	return true;
+}
+
 /* Return: true while there is work that does not wait for I/O. */
 static bool kswapd_balance(struct mm_system *sys, unsigned int budget)
 {
@@ -65,6 +121,7 @@ static bool kswapd_balance(struct mm_system *sys, unsigned int budget)
 		if (free >= high) {
 			sys->kswapd_awake = false;
 			sys->kswapd_failures = 0;
+			workingset_snapshot(sys);
 			break;
 		}
 		if (free + sys->nr_reclaiming >= high)
@@ -117,7 +174,8 @@ uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pag
 	oom_reap_victims(sys);
 	mm_destroy_doomed(sys);
 	if (!sys->frozen && budget_pages > 0) {
-		is_more = kswapd_balance(sys, budget_pages);
+		is_more = sys->cfg.is_linux_reclaim ? kswapd_balance_exactly(sys)
+						    : kswapd_balance(sys, budget_pages);
 		flush_ns = flusher_run(sys);
 	}
 	if (!sys->frozen && budget_pages > 0 && !is_more)

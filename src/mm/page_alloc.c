@@ -102,19 +102,26 @@ static bool zone_allows(const struct zone *zone, unsigned int order, enum gfp gf
 static pfn_t take_hot(struct mm_system *sys, enum gfp gfp)
 {
 	struct zone *zone = &sys->zones[sys->nr_zones - 1];
+	uint32_t floor = gfp == GFP_USER ? zone->floor_first : zone->floor[gfp];
 
-	if (!zone->pcps || !zone_allows(zone, 0, gfp))
+	if (!zone->pcps || zone->nr_free < floor + 1)
 		return PFN_NONE;
 	return page_list_pop(sys->mem_map, &pcp_here(sys, zone)->list);
 }
 
+/* From the highest zone that keeps its low watermark, then from the highest that can. */
 static pfn_t take_from_zones(struct mm_system *sys, unsigned int order, enum gfp gfp)
 {
-	for (unsigned int i = sys->nr_zones; i-- > 0;) {
-		struct zone *zone = &sys->zones[i];
+	unsigned int first =
+		gfp == GFP_USER && sys->nr_zones > 1 ? 2 * sys->nr_zones : sys->nr_zones;
+
+	for (unsigned int i = first; i-- > 0;) {
+		struct zone *zone = &sys->zones[i % sys->nr_zones];
+		bool is_first = i >= sys->nr_zones;
 		pfn_t pfn;
 
-		if (!zone_allows(zone, order, gfp))
+		if (is_first ? zone->nr_free < zone->floor_first + (1u << order)
+			     : !zone_allows(zone, order, gfp))
 			continue;
 		if (order == 0 && zone->pcps)
 			pfn = pcp_take(sys, zone);

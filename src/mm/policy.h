@@ -23,6 +23,7 @@ enum policy_verdict {
 	POLICY_GONE, /* freed, or on its way (PG_isolated is clear): the policy forgets it */
 	POLICY_KEEP, /* could not go now: back to where it was, at the head */
 	POLICY_ACTIVATE, /* cannot go for good reason: treat it as in use */
+	POLICY_WRITTEN,	 /* its write has begun: back to where it was, at the head */
 };
 
 /* One call of shrink(): what is asked, and what was done. */
@@ -32,6 +33,10 @@ struct policy_scan {
 	unsigned int nr_reclaim; /* stop when so many frames are gone */
 	uint32_t swappiness;	 /* 0..200 */
 	bool may_swap;		 /* there is a slot for an anonymous page */
+	bool is_kswapd;		 /* not somebody who needs a frame */
+	bool is_exact; /* as Linux also where it makes no sense: mm_config.is_linux_reclaim */
+	bool has_refaulted[2];	   /* anonymous, file: workingset_has_refaulted() */
+	uint64_t nr_free, nr_high; /* frames free; the high watermark of all zones */
 
 	/* callbacks */
 	void *arg;

@@ -78,6 +78,12 @@ enum reclaim_result {
 	RECLAIM_NOTHING /* out of memory */
 };
 enum reclaim_result reclaim_direct(struct mm_system *sys); /* unlocks */
+struct reclaim_pass {
+	unsigned int nr_scanned; /* frames looked at */
+	bool was_refused;	 /* some were passed over because somebody holds their mm */
+};
+unsigned int reclaim_turn(struct mm_system *sys, unsigned int nr, unsigned int priority,
+			  struct reclaim_pass *ret_pass); /* unlocks */
 unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int priority,
 			   bool *ret_was_refused); /* unlocks */
 unsigned int reclaim_evict(struct mm_system *sys, struct mm *locked, struct page **pages,

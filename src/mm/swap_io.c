@@ -45,6 +45,8 @@ static void write_failed(struct mm_system *sys, struct page *page, int err)
 		STAT(sys, swap_write_errors, 1);
 		if (swap_entry_count(sys, entry) == 0)
 			swap_slot_mark_bad(sys, entry);
+		if (page_has(page, PG_lru)) /* mm_config.is_linux_reclaim */
+			sys->policy_ops->remove(sys->policy, page);
 		page->flags |= PG_active;
 	}
 	page_lru_add(sys, page);
@@ -56,6 +58,18 @@ static bool unmap_written(struct mm_system *sys, struct page *page)
 	if (page_has(page, PG_file))
 		return shmem_to_swap(sys, page, NULL);
 	return page_is_mapped(page) && try_to_unmap(sys, page, NULL) == UNMAP_DONE;
+}
+
+/* The next that the scan meets; now it is clean, and freed. */
+static void rotate_reclaimable(struct mm_system *sys, struct page *page)
+{
+	if (page_has(page, PG_isolated))
+		return; /* the write was so fast that its caller has not put it back yet */
+	page_lru_add(sys, page);
+	if (!page_has(page, PG_lru))
+		return;
+	sys->policy_ops->deactivate(sys->policy, page);
+	STAT(sys, pgrotated, 1);
 }
 
 static void write_end(struct mm_system *sys, struct page *page, int err)
@@ -78,6 +92,10 @@ static void write_end(struct mm_system *sys, struct page *page, int err)
 	/* A writer of an mm may be at work on an entry. */
 	if (is_wanted_free && !page_has(page, PG_mlocked) &&
 	    swap_slot_may_stay(sys, page_swap(page)) && unmap_written(sys, page)) {
+		if (sys->cfg.is_linux_reclaim) {
+			rotate_reclaimable(sys, page);
+			return;
+		}
 		swap_cache_evict(sys, page);
 		anon_page_put(sys, page);
 	} else {

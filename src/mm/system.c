@@ -61,7 +61,7 @@ static struct boot_layout boot_layout(const struct mm_config *cfg,
 
 	at = (at + 63) & ~63ull;
 	layout.pcps = at;
-	at += nr_cpus * sizeof(struct pcp);
+	at += (uint64_t)nr_cpus * sizeof(struct pcp) * (cfg->nr_dma_frames ? 2 : 1);
 	at = (at + 63) & ~63ull;
 	layout.policy = at;
 	at += policy->state_size;
@@ -105,6 +105,24 @@ static int system_init_caches(struct mm_system *sys)
 	return err;
 }
 
+/* Frames below first are the manager's; they lie in the lowest zone. */
+static int system_init_zones(struct mm_system *sys, pfn_t first)
+{
+	uint64_t dma_end = (uint64_t)first + sys->cfg.nr_dma_frames;
+	int err = 0;
+
+	if (sys->cfg.nr_dma_frames) {
+		err = zone_init(sys, &sys->zones[sys->nr_zones++], "DMA", 0,
+				(pfn_t)min_u64(dma_end, sys->nr_frames));
+		if (err)
+			return err;
+	} else {
+		dma_end = 0;
+	}
+	return zone_init(sys, &sys->zones[sys->nr_zones++], "Normal", (pfn_t)dma_end,
+			 sys->nr_frames);
+}
+
 /**
  * mm_system_create() - make a manager over a machine's RAM.
  * @cfg: copied; the machine must outlive the system.
@@ -140,8 +158,7 @@ int mm_system_create(const struct mm_config *cfg, struct mm_system **ret_sys)
 		policy->seed(sys->policy, cfg->policy_seed);
 
 	first = (pfn_t)(layout.end >> PAGE_SHIFT);
-	sys->nr_zones = 1;
-	err = zone_init(sys, &sys->zones[0], "Normal", 0, sys->nr_frames);
+	err = system_init_zones(sys, first);
 	if (err)
 		return err;
 	sys_lock(sys);
@@ -152,7 +169,9 @@ int mm_system_create(const struct mm_config *cfg, struct mm_system **ret_sys)
 	huge_init(sys);
 	hugetlb_init(sys);
 	zones_set_watermarks(sys, sys->cfg.min_free_kbytes, cfg->watermark_scale_factor);
-	zone_set_pcps(sys, &sys->zones[0], cfg->machine->ram + layout.pcps);
+	for (unsigned int i = 0; i < sys->nr_zones; i++)
+		zone_set_pcps(sys, &sys->zones[i],
+			      cfg->machine->ram + layout.pcps + i * zone_pcps_bytes(sys));
 	commit_init(sys);
 	err = system_init_caches(sys);
 	sys_unlock(sys);

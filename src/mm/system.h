@@ -138,6 +138,7 @@ struct mm_system {
 	bool is_held_for_fork; /* and it has the mm write-locked */
 	bool kswapd_awake;
 	unsigned int kswapd_priority;
+	uint64_t kswapd_gone;	      /* frames, since it woke or began anew */
 	unsigned int kswapd_failures; /* passes that freed nothing, in a row */
 	struct khugepaged khugepaged;
 	struct hugetlb_pool hugetlb[2]; /* of 2 MiB and of 1 GiB */

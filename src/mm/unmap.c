@@ -93,6 +93,18 @@ static unsigned int idle_batch_apply(struct idle_batch *b, unsigned int first)
 	return first + batch.nr_done;
 }
 
+/*
+ * It was written through a translation. Its slot is then worth nothing; Linux keeps it, and
+ * writes the page there again.
+ */
+static void mark_written(struct mm_system *sys, struct page *page)
+{
+	if (sys->cfg.is_linux_reclaim && !page_has(page, PG_file | PG_lazyfree))
+		page->flags |= PG_dirty;
+	else
+		page_mark_dirty(sys, page);
+}
+
 static void set_idle(struct mm *mm, const struct machine_change *change)
 {
 	struct huge_leaf leaf;
@@ -121,7 +133,7 @@ static inline void idle_batch_run(struct idle_batch *b)
 			page->flags &= ~(uint32_t)PG_locked;
 			set_idle(b->mm, change);
 			if (change->old_pte & PTE_DIRTY)
-				page_mark_dirty(b->mm->sys, page);
+				mark_written(b->mm->sys, page);
 		}
 		if (at < b->nr)
 			b->pages[at++]->flags &= ~(uint32_t)PG_locked;

@@ -88,6 +88,27 @@ static enum unmap_result evict_unmap(struct mapper_scan *rc, struct page *page)
 	return result;
 }
 
+/*
+ * Still being written when the scan comes round again: out of the way until the write ends,
+ * which takes it to the tail (shrink_folio_list()). Only where what is written stays on a list.
+ */
+static bool is_met_again(const struct mm_system *sys, struct page *page)
+{
+	if (!sys->cfg.is_linux_reclaim || !page_has(page, PG_writeback))
+		return false;
+	page->flags |= PG_reclaim;
+	return true;
+}
+
+/* The write is about to begin: where the page is meanwhile. */
+static enum policy_verdict written(const struct mm_system *sys, struct page *page)
+{
+	if (sys->cfg.is_linux_reclaim)
+		return POLICY_WRITTEN;
+	page->flags &= ~(uint32_t)PG_isolated;
+	return POLICY_GONE;
+}
+
 /* What can be decided without I/O. True if decided. */
 static bool evict_at_once(struct mapper_scan *rc, struct page *page,
 			  enum policy_verdict *ret_verdict)
@@ -102,6 +123,8 @@ static bool evict_at_once(struct mapper_scan *rc, struct page *page,
 	}
 	if (page_has(page, PG_file))
 		return filemap_evict(rc, page, ret_verdict);
+	if (is_met_again(rc->sys, page))
+		*ret_verdict = POLICY_ACTIVATE;
 	if (anon_page_is_busy(page))
 		return true;
 	result = evict_unmap(rc, page);
@@ -139,12 +162,11 @@ unsigned int reclaim_evict(struct mm_system *sys, struct mm *locked, struct page
 
 			ret_verdicts[i] = err == -ENOSPC ? POLICY_ACTIVATE : POLICY_KEEP;
 			if (!err) {
-				ret_verdicts[i] = POLICY_GONE;
-				pages[i]->flags &= ~(uint32_t)PG_isolated;
+				ret_verdicts[i] = written(sys, pages[i]);
 				writes[nr_writes++] = pages[i];
 			}
 		}
-		gone += ret_verdicts[i] == POLICY_GONE;
+		gone += ret_verdicts[i] == POLICY_GONE || ret_verdicts[i] == POLICY_WRITTEN;
 	}
 	if (rc.nr_dirty == nr)
 		sys->files.is_flush_wanted = true;
@@ -193,6 +215,16 @@ static void cull_locked(struct mapper_scan *rc)
 	rc->nr_culled = 0;
 }
 
+/* Frames that the zones together have free, and that kswapd stops at. */
+static void scan_set_marks(const struct mm_system *sys, struct policy_scan *scan)
+{
+	scan->nr_free = zones_free_pages(sys);
+	for (unsigned int i = 0; i < sys->nr_zones; i++)
+		scan->nr_high += sys->zones[i].watermark[WMARK_HIGH];
+	for (unsigned int is_file = 0; is_file < 2; is_file++)
+		scan->has_refaulted[is_file] = workingset_has_refaulted(sys, is_file != 0);
+}
+
 static unsigned int reclaim_scan(struct mapper_scan *rc, unsigned int nr, unsigned int priority,
 				 bool is_kswapd)
 {
@@ -206,14 +238,18 @@ static unsigned int reclaim_scan(struct mapper_scan *rc, unsigned int nr, unsign
 		.may_swap =
 			swap_has_space(sys) || sys->vmstat[MM_VMSTAT_nr_swapcached] > 0 ||
 			sys->vmstat[MM_VMSTAT_pglazyfree] > sys->vmstat[MM_VMSTAT_pglazyfreed],
+		.is_kswapd = is_kswapd,
+		.is_exact = sys->cfg.is_linux_reclaim,
 		.arg = rc,
 		.harvest = harvest,
 		.evict = evict,
 	};
 	unsigned int slabs = 0;
 
+	scan_set_marks(sys, &scan);
 	sys->policy_ops->shrink(sys->policy, &scan);
 	cull_locked(rc);
+	rc->nr_scanned += scan.nr_scanned;
 	if (priority < POLICY_PRIORITY_MAX - 2)
 		slabs = slab_shrink(sys);
 	count_scan(sys, &scan, is_kswapd);
@@ -221,21 +257,34 @@ static unsigned int reclaim_scan(struct mapper_scan *rc, unsigned int nr, unsign
 }
 
 /**
- * reclaim_pages() - one pass at one priority.
+ * reclaim_turn() - one pass of kswapd's at one priority.
  * @nr: stop when so many frames are gone.
  * @priority: POLICY_PRIORITY_MAX..0: the part of each list that is looked at is its size >>
  * this.
+ * @ret_pass: more of what it did.
  *
  * Return: frames freed or on their way.
  * Context: sys->lock held, dropped and retaken.
  */
-unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int priority,
-			   bool *ret_was_refused)
+unsigned int reclaim_turn(struct mm_system *sys, unsigned int nr, unsigned int priority,
+			  struct reclaim_pass *ret_pass)
 {
 	struct mapper_scan rc = {.sys = sys};
 	unsigned int gone = reclaim_scan(&rc, nr, priority, true);
 
-	*ret_was_refused = rc.was_refused;
+	*ret_pass = (struct reclaim_pass){.nr_scanned = rc.nr_scanned,
+					  .was_refused = rc.was_refused};
+	return gone;
+}
+
+/* As reclaim_turn(), for those who ask no more. */
+unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int priority,
+			   bool *ret_was_refused)
+{
+	struct reclaim_pass pass;
+	unsigned int gone = reclaim_turn(sys, nr, priority, &pass);
+
+	*ret_was_refused = pass.was_refused;
 	return gone;
 }
 
@@ -261,31 +310,59 @@ static bool round_was_refused(struct mm_system *sys, unsigned int gone, uint64_t
 	return ++sys->nr_rounds_refused >= REFUSED_ROUNDS_MAX;
 }
 
+/* Linux's do_try_to_free_pages(), without a look at what is free between priorities. */
+static unsigned int direct_exact(struct mapper_scan *rc)
+{
+	unsigned int gone = 0;
+
+	for (unsigned int round = 0; round <= LAST_ROUNDS; round++) {
+		for (int priority = POLICY_PRIORITY_MAX; priority >= 0 && gone < POLICY_BATCH;
+		     priority--)
+			gone += reclaim_scan(rc, POLICY_BATCH, (unsigned int)priority, false);
+		if (gone > 0 || rc->sys->nr_reclaiming > 0)
+			break;
+		swap_look_again(rc->sys);
+	}
+	return gone;
+}
+
+/* Return: frames that are gone. */
+static unsigned int direct_priorities(struct mapper_scan *rc, uint32_t nr)
+{
+	struct mm_system *sys = rc->sys;
+	unsigned int gone = 0;
+
+	for (int priority = POLICY_PRIORITY_MAX; priority > -LAST_ROUNDS; priority--) {
+		if (has_free_frames(sys, nr))
+			break;
+		if (priority == 0)
+			swap_look_again(sys);
+		if (priority <= 0 && sys->nr_reclaiming > 0)
+			break;
+		gone += reclaim_scan(rc, POLICY_BATCH, priority < 0 ? 0 : (unsigned)priority,
+				     false);
+		if (gone >= POLICY_BATCH)
+			break;
+	}
+	return gone;
+}
+
 /* reclaim_direct(), for one frame and nr more. */
 static enum reclaim_result reclaim_frames(struct mm_system *sys, uint32_t nr)
 {
 	uint64_t nr_freed = sys->vmstat[MM_VMSTAT_pgfree], nr_refused = sys->nr_writes_refused;
 	struct mapper_scan rc = {.sys = sys};
-	unsigned int gone = 0;
+	unsigned int gone;
 	bool was_in_flight;
 
 	swap_complete(sys);
 	pcp_drain(sys);
-	if (!has_free_frames(sys, nr) && sys->nr_reclaiming >= IN_FLIGHT_ENOUGH)
+	if (!has_free_frames(sys, nr) && !sys->cfg.is_linux_reclaim &&
+	    sys->nr_reclaiming >= IN_FLIGHT_ENOUGH)
 		return RECLAIM_WAIT;
 	STAT(sys, allocstall, 1);
-	for (int priority = POLICY_PRIORITY_MAX; priority > -LAST_ROUNDS; priority--) {
-		if (has_free_frames(sys, nr))
-			return RECLAIM_FREED;
-		if (priority == 0)
-			swap_look_again(sys);
-		if (priority <= 0 && sys->nr_reclaiming > 0)
-			break;
-		gone += reclaim_scan(&rc, POLICY_BATCH, priority < 0 ? 0 : (unsigned)priority,
-				     false);
-		if (gone >= POLICY_BATCH)
-			break;
-	}
+	gone = sys->cfg.is_linux_reclaim ? direct_exact(&rc) : direct_priorities(&rc, nr);
+	workingset_snapshot(sys);
 	if (gone == 0 && sys->files.nr_dirty > 0)
 		flusher_start(sys);
 	/* What ends now may be clean and still there: touched meanwhile, or its mm in work. */

@@ -194,16 +194,58 @@ static void zone_set_watermarks(struct zone *zone, uint64_t pages_min, uint64_t 
 	zone->watermark[WMARK_HIGH] = (uint32_t)(min + 2 * gap);
 }
 
-/* Any request here may use the highest zone, so that one reserve per zone is enough. */
-static void zone_set_reserve(struct zone *zone, uint64_t higher)
+/*
+ * Any request here may use the highest zone, so that one reserve per zone is enough. A zone
+ * that is not the lowest keeps its low watermark as long as a lower one can serve.
+ */
+static void zone_set_reserve(struct mm_system *sys, struct zone *zone, uint32_t reserve)
 {
 	uint32_t min = zone->watermark[WMARK_MIN];
-	uint32_t reserve = (uint32_t)(higher / LOWMEM_RESERVE_RATIO);
 
 	zone->lowmem_reserve = reserve;
 	zone->floor[GFP_USER] = min + reserve;
 	zone->floor[GFP_KERNEL] = min - min / 2 + reserve;
 	zone->floor[GFP_RECLAIM] = 0;
+	zone->floor_first = (sys->nr_zones > 1 ? zone->watermark[WMARK_LOW] : min) + reserve;
+}
+
+/**
+ * zone_use_watermarks() - these and no others, until zones_setup_watermarks() is called.
+ * @marks: frames.
+ * @reserve: frames kept from requests that could use a higher zone.
+ *
+ * For a simulation of a machine whose figures are known. Context: mm_system.lock held.
+ */
+void zone_use_watermarks(struct mm_system *sys, struct zone *zone,
+			 const uint32_t marks[NR_WMARK], uint32_t reserve)
+{
+	pcp_drain(sys);
+	memcpy(zone->watermark, marks, sizeof(zone->watermark));
+	zone_set_reserve(sys, zone, reserve);
+	zone_size_pcps(sys, zone);
+}
+
+/**
+ * zones_set_reclaim_active() - while kswapd works, per-CPU lists hold four batches at most.
+ *
+ * Else the frames that it frees would pile up there, where it does not count them (Linux's
+ * ZONE_RECLAIM_ACTIVE). Context: mm_system.lock held.
+ */
+void zones_set_reclaim_active(struct mm_system *sys, bool is_active)
+{
+	if (is_active)
+		pcp_drain(sys);
+	for (unsigned int i = 0; i < sys->nr_zones; i++) {
+		struct zone *zone = &sys->zones[i];
+
+		zone_size_pcps(sys, zone);
+		for (unsigned int cpu = 0; is_active && zone->pcps && cpu < zone_nr_pcps(sys);
+		     cpu++) {
+			struct pcp *pcp = &zone->pcps[cpu];
+
+			pcp->high = (uint32_t)min_u64(pcp->high, 4 * (uint64_t)pcp->batch);
+		}
+	}
 }
 
 /**
@@ -239,7 +281,7 @@ void zones_setup_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
 
 		zone_set_watermarks(zone, min_free_kbytes / KBYTES_PER_PAGE, all,
 				    watermark_scale_factor);
-		zone_set_reserve(zone, higher);
+		zone_set_reserve(sys, zone, (uint32_t)(higher / LOWMEM_RESERVE_RATIO));
 		higher += zone->managed;
 		zone_size_pcps(sys, zone);
 	}

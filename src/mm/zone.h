@@ -42,6 +42,7 @@ struct zone {
 	uint32_t watermark[NR_WMARK];
 	uint32_t lowmem_reserve; /* frames kept from requests that could use a higher zone */
 	uint32_t floor[NR_GFP];	 /* frames that a request must leave: of the two above */
+	uint32_t floor_first;	 /* and a program's page, while a lower zone may have more */
 	uint32_t free_orders;	 /* bit n: free_area[n] is not empty */
 	struct page_list free_area[BUDDY_NR_ORDERS]; /* heads of free blocks, by order */
 	struct pcp *pcps;			     /* nr_cpus of them; NULL: none */
@@ -56,6 +57,9 @@ void zones_setup_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
 			    uint32_t watermark_scale_factor);
 uint64_t zones_default_min_free_kbytes(const struct mm_system *sys);
 uint64_t zone_pcps_bytes(const struct mm_system *sys);
+void zone_use_watermarks(struct mm_system *sys, struct zone *zone,
+			 const uint32_t marks[NR_WMARK], uint32_t reserve);
+void zones_set_reclaim_active(struct mm_system *sys, bool is_active);
 void zone_set_pcps(struct mm_system *sys, struct zone *zone, void *memory);
 uint64_t zone_default_min_free_kbytes(uint64_t lowmem_kbytes);
 bool zone_watermark_ok(const struct zone *zone, unsigned int order, uint32_t mark);

@@ -24,7 +24,6 @@ enum lru { INACTIVE_ANON, ACTIVE_ANON, INACTIVE_FILE, ACTIVE_FILE, NR_LRU };
 
 struct policy {
 	struct page *mem_map;
-	uint64_t ratio; /* inactive_ratio (c) */
 	struct page_list lists[NR_LRU];
 	uint64_t cost[2]; /* anonymous, file: I/O and rotations, decaying */
 };
@@ -65,10 +64,8 @@ static enum lru lru_of(const struct page *page)
 
 static void two_lists_init(struct policy *p, struct page *mem_map, pfn_t nr_frames)
 {
-	uint64_t gib = (uint64_t)nr_frames >> (30 - PAGE_SHIFT);
-
+	(void)nr_frames;
 	p->mem_map = mem_map;
-	p->ratio = gib ? int_sqrt(10 * gib) : 1; /* inactive_is_low() */
 	for (unsigned int i = 0; i < NR_LRU; i++)
 		page_list_init(&p->lists[i]);
 }
@@ -153,14 +150,16 @@ static bool second_chance(struct policy *p, struct page *page, bool young,
 {
 	bool was_referenced = page_has(page, PG_referenced);
 
-	page->flags &= ~(uint32_t)PG_referenced;
-	if (!young)
+	if (!young) {
+		page->flags &= ~(uint32_t)PG_referenced;
 		return false;
+	}
+	/* Stays set on an active one: after it was deactivated, one use is enough. */
+	page->flags |= PG_referenced;
 	if (was_referenced) {
 		page->flags |= PG_active;
 		scan->nr_activated++;
 	} else {
-		page->flags |= PG_referenced;
 		scan->nr_rotated++;
 	}
 	list_put(p, page);
@@ -173,7 +172,7 @@ static void put_back(struct policy *p, struct page *page, enum policy_verdict ve
 	if (verdict == POLICY_ACTIVATE) {
 		page->flags |= PG_active;
 		scan->nr_activated++;
-	} else {
+	} else if (verdict != POLICY_WRITTEN) {
 		scan->nr_rotated++;
 	}
 	list_put(p, page);
@@ -184,7 +183,7 @@ static void shrink_inactive(struct policy *p, enum lru lru, unsigned int nr,
 {
 	enum policy_verdict verdicts[POLICY_BATCH];
 	struct batch batch, victims = {.nr = 0};
-	unsigned int gone = 0;
+	unsigned int gone = 0, written = 0;
 
 	isolate_tail(p, lru, nr, &batch);
 	if (batch.nr == 0)
@@ -197,13 +196,14 @@ static void shrink_inactive(struct policy *p, enum lru lru, unsigned int nr,
 	if (victims.nr > 0)
 		scan->evict(scan->arg, victims.pages, victims.nr, verdicts);
 	for (unsigned int i = 0; i < victims.nr; i++) {
+		written += verdicts[i] == POLICY_WRITTEN;
 		if (verdicts[i] == POLICY_GONE)
 			gone++;
 		else
 			put_back(p, victims.pages[i], verdicts[i], scan);
 	}
 	scan->nr_gone += gone;
-	two_lists_note_cost(p, lru >= INACTIVE_FILE, batch.nr - gone);
+	two_lists_note_cost(p, lru >= INACTIVE_FILE, written);
 }
 
 static void shrink_active(struct policy *p, enum lru lru, unsigned int nr,
@@ -217,79 +217,159 @@ static void shrink_active(struct policy *p, enum lru lru, unsigned int nr,
 	scan->nr_refill += batch.nr;
 	scan->harvest(scan->arg, batch.pages, batch.nr, batch.young);
 	for (unsigned int i = 0; i < batch.nr; i++) {
-		batch.pages[i]->flags &= ~(uint32_t)(PG_active | PG_referenced);
+		batch.pages[i]->flags &= ~(uint32_t)PG_active;
 		batch.pages[i]->flags |= PG_workingset;
 		list_put(p, batch.pages[i]);
 	}
 	scan->nr_deactivated += batch.nr;
 }
 
+/* inactive_is_low(): the longer both lists, the smaller the inactive one's part. */
 static bool inactive_is_low(const struct policy *p, enum lru inactive)
 {
-	return (uint64_t)p->lists[inactive].nr * p->ratio < p->lists[inactive + 1].nr;
+	uint64_t nr_inactive = p->lists[inactive].nr, nr_active = p->lists[inactive + 1].nr;
+	uint64_t gib = (nr_inactive + nr_active) >> (30 - PAGE_SHIFT);
+
+	return nr_inactive * (gib ? int_sqrt(10 * gib) : 1) < nr_active;
+}
+
+/* What shrink() decides before it looks at any frame. */
+struct plan {
+	uint64_t share[2], denominator; /* of the anonymous and the file lists */
+	bool may_deactivate[2];
+	uint64_t target[NR_LRU], left[NR_LRU]; /* frames to look at */
+};
+
+/* prepare_scan_count(): the old working set gives way when a new one comes in. */
+static void plan_deactivation(const struct policy *p, const struct policy_scan *scan,
+			      struct plan *plan)
+{
+	for (unsigned int kind = 0; kind < 2; kind++)
+		plan->may_deactivate[kind] =
+			scan->has_refaulted[kind] ||
+			inactive_is_low(p, kind ? INACTIVE_FILE : INACTIVE_ANON);
+}
+
+/* So little is left of files that reclaiming them would be all about the last few. */
+static bool file_is_tiny(const struct policy *p, const struct policy_scan *scan,
+			 const struct plan *plan)
+{
+	uint64_t nr_file = p->lists[INACTIVE_FILE].nr + p->lists[ACTIVE_FILE].nr;
+
+	if (nr_file == 0 && (!scan->is_exact || scan->swappiness == 0))
+		return true;
+	return nr_file + scan->nr_free <= scan->nr_high && !plan->may_deactivate[0] &&
+	       p->lists[INACTIVE_ANON].nr >> scan->priority > 0;
+}
+
+static void plan_only(struct plan *plan, bool is_file)
+{
+	plan->share[is_file] = plan->denominator = 1;
+	plan->share[!is_file] = 0;
 }
 
 /* get_scan_count(): the share of each kind, as a fraction of denominator. */
-static void scan_balance(const struct policy *p, const struct policy_scan *scan,
-			 uint64_t ret_share[2], uint64_t *ret_denominator)
+static void plan_balance(const struct policy *p, const struct policy_scan *scan,
+			 struct plan *plan)
 {
 	uint64_t total = p->cost[0] + p->cost[1];
 	uint64_t anon_cost = total + p->cost[0], file_cost = total + p->cost[1];
 	uint64_t sum = anon_cost + file_cost;
 
-	*ret_denominator = 1;
 	if (!scan->may_swap) {
-		ret_share[0] = 0;
-		ret_share[1] = 1;
-		return;
-	}
-	if (scan->priority == 0 && scan->swappiness > 0) {
-		ret_share[0] = ret_share[1] = 1;
-		return;
-	}
-	ret_share[0] = scan->swappiness * (sum + 1) / (anon_cost + 1);
-	ret_share[1] = (200 - scan->swappiness) * (sum + 1) / (file_cost + 1);
-	*ret_denominator = ret_share[0] + ret_share[1];
-	if (p->lists[INACTIVE_FILE].nr + p->lists[ACTIVE_FILE].nr == 0) {
-		ret_share[0] = *ret_denominator = 1; /* file is tiny: anon */
-		ret_share[1] = 0;
+		plan_only(plan, true);
+	} else if (scan->priority == 0 && scan->swappiness > 0) {
+		plan->share[0] = plan->share[1] = plan->denominator = 1;
+	} else if (file_is_tiny(p, scan, plan)) {
+		plan_only(plan, false);
+	} else if (p->lists[INACTIVE_FILE].nr >> scan->priority > 0 &&
+		   !plan->may_deactivate[1]) {
+		plan_only(plan, true); /* cache_trim_mode: enough file pages used once */
+	} else {
+		plan->share[0] = scan->swappiness * (sum + 1) / (anon_cost + 1);
+		plan->share[1] = (200 - scan->swappiness) * (sum + 1) / (file_cost + 1);
+		plan->denominator = plan->share[0] + plan->share[1];
 	}
 }
 
-static void shrink_list(struct policy *p, enum lru lru, unsigned int nr,
-			struct policy_scan *scan)
+static void plan_make(const struct policy *p, const struct policy_scan *scan, struct plan *plan)
 {
-	if (lru == INACTIVE_ANON || lru == INACTIVE_FILE)
-		shrink_inactive(p, lru, nr, scan);
-	else if (inactive_is_low(p, lru - 1))
-		shrink_active(p, lru, nr, scan);
-}
-
-/* shrink_lruvec(): all lists in turn, a batch at a time, until enough is gone. */
-static void two_lists_shrink(struct policy *p, struct policy_scan *scan)
-{
-	uint64_t share[2], denominator, left[NR_LRU];
-	bool is_work_left = true;
-
-	scan_balance(p, scan, share, &denominator);
+	plan_deactivation(p, scan, plan);
+	plan_balance(p, scan, plan);
 	for (unsigned int lru = 0; lru < NR_LRU; lru++)
-		left[lru] = (p->lists[lru].nr >> scan->priority) * share[lru >= INACTIVE_FILE] /
-			    denominator;
-	while (is_work_left && scan->nr_gone < scan->nr_reclaim) {
-		is_work_left = false;
-		for (unsigned int lru = 0; lru < NR_LRU; lru++) {
-			unsigned int nr = left[lru] < POLICY_BATCH ? (unsigned int)left[lru]
-								   : POLICY_BATCH;
+		plan->target[lru] = plan->left[lru] =
+			((uint64_t)p->lists[lru].nr >> scan->priority) *
+			plan->share[lru >= INACTIVE_FILE] / plan->denominator;
+}
 
-			if (nr == 0)
-				continue;
-			left[lru] -= nr;
-			is_work_left = true;
-			shrink_list(p, (enum lru)lru, nr, scan);
-		}
+/* The larger kind keeps to the part of its target that the smaller one has done. */
+static void plan_cut(struct plan *plan)
+{
+	uint64_t *left = plan->left, *target = plan->target;
+	uint64_t nr_file = left[INACTIVE_FILE] + left[ACTIVE_FILE];
+	uint64_t nr_anon = left[INACTIVE_ANON] + left[ACTIVE_ANON];
+	enum lru smaller = nr_file > nr_anon ? INACTIVE_ANON : INACTIVE_FILE;
+	enum lru larger = nr_file > nr_anon ? INACTIVE_FILE : INACTIVE_ANON;
+	uint64_t percent = (nr_file > nr_anon ? nr_anon : nr_file) * 100 /
+			   (target[smaller] + target[smaller + 1] + 1);
+
+	left[smaller] = left[smaller + 1] = 0;
+	for (unsigned int lru = larger; lru < larger + 2u; lru++) {
+		uint64_t done = target[lru] - left[lru];
+		uint64_t want = target[lru] * (100 - percent) / 100;
+
+		left[lru] = want > done ? want - done : 0;
 	}
+}
+
+/* A batch of each list. */
+static void shrink_round(struct policy *p, struct plan *plan, struct policy_scan *scan)
+{
+	for (unsigned int lru = 0; lru < NR_LRU; lru++) {
+		unsigned int nr = plan->left[lru] < POLICY_BATCH ? (unsigned int)plan->left[lru]
+								 : POLICY_BATCH;
+		bool is_active = lru == ACTIVE_ANON || lru == ACTIVE_FILE;
+
+		if (nr == 0)
+			continue;
+		plan->left[lru] -= nr;
+		if (!is_active)
+			shrink_inactive(p, (enum lru)lru, nr, scan);
+		else if (plan->may_deactivate[lru >= INACTIVE_FILE])
+			shrink_active(p, (enum lru)lru, nr, scan);
+	}
+}
+
+/* kswapd_age_node(), and the end of shrink_lruvec(). */
+static void age_anon(struct policy *p, struct policy_scan *scan)
+{
 	if (scan->may_swap && inactive_is_low(p, INACTIVE_ANON))
 		shrink_active(p, ACTIVE_ANON, POLICY_BATCH, scan);
+}
+
+/*
+ * shrink_lruvec(): all lists in turn, a batch at a time, until enough is gone; but who needs a
+ * frame does all that the first priority asks of it, for kswapd does not keep up.
+ */
+static void two_lists_shrink(struct policy *p, struct policy_scan *scan)
+{
+	bool does_all =
+		scan->is_exact && !scan->is_kswapd && scan->priority == POLICY_PRIORITY_MAX;
+	struct plan plan;
+
+	if (scan->is_kswapd)
+		age_anon(p, scan);
+	plan_make(p, scan, &plan);
+	while (plan.left[INACTIVE_ANON] || plan.left[INACTIVE_FILE] || plan.left[ACTIVE_FILE]) {
+		shrink_round(p, &plan, scan);
+		if (scan->nr_gone < scan->nr_reclaim || does_all)
+			continue;
+		if (!(plan.left[INACTIVE_FILE] + plan.left[ACTIVE_FILE]) ||
+		    !(plan.left[INACTIVE_ANON] + plan.left[ACTIVE_ANON]))
+			break;
+		plan_cut(&plan);
+	}
+	age_anon(p, scan);
 }
 
 static void two_lists_count(const struct policy *p, uint64_t ret_nr[4])

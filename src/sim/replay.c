@@ -43,6 +43,7 @@
 #include "machine/soft_replay.h"
 #include "mm/system.h"
 #include "mm/vma.h"
+#include "policy/two_lists.h"
 #include "sim/region.h"
 
 #define NR_PIDS	     65536
@@ -457,6 +458,7 @@ static int system_create(struct sim_replay *r)
 	cfg.thp = r->cfg.thp;
 	cfg.thp_64k = r->cfg.thp_64k;
 	cfg.overcommit_memory = MM_OVERCOMMIT_ALWAYS; /* what was traced was granted */
+	cfg.is_linux_reclaim = cfg.policy == &policy_two_lists; /* the others are not Linux's */
 	cfg.window_start = 0;
 	cfg.window_end = PGTABLE_VA_MAX;
 	cfg.wake = wake;

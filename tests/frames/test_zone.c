@@ -228,13 +228,16 @@ static void lists_shrink_with_their_high(void **state)
 	frames_destroy(f);
 }
 
-/* Three zones: the highest gives first, and the lower ones keep their reserve. */
+/*
+ * Three zones: the highest gives first, and the lower ones keep their reserve. All give down to
+ * their low watermarks before any goes down to min.
+ */
 static void falls_back_from_the_highest_zone_down(void **state)
 {
 	struct frames *f = frames_create(&(struct frames_config){
 		.nr_frames = 4096, .zone_ends = {512, 1024, 4096}, .min_free_kbytes = 128});
 	const struct zone *zones = f->sys.zones;
-	unsigned int zone = 2;
+	unsigned int zone = 2, round = 0;
 	struct page *page;
 
 	(void)state;
@@ -243,11 +246,19 @@ static void falls_back_from_the_highest_zone_down(void **state)
 	while (page_alloc(&f->sys, 0, GFP_USER, &page) == 0) {
 		pfn_t pfn = page_pfn(&f->sys, page);
 
+		if (zone == 0 && round == 0 && pfn >= zones[2].start) {
+			zone = 2;
+			round++;
+		}
 		while (pfn < zones[zone].start)
 			zone--;
 		assert_in_range(pfn, zones[zone].start, zones[zone].end - 1);
+		if (round == 1)
+			assert_true(zones[2].nr_free <=
+				    zones[2].watermark[WMARK_LOW] + zones[2].lowmem_reserve);
 	}
 	assert_int_equal(zone, 0);
+	assert_int_equal(round, 1);
 	for (unsigned int i = 0; i < 3; i++)
 		assert_int_equal(zones[i].nr_free,
 				 zones[i].watermark[WMARK_MIN] + zones[i].lowmem_reserve);

@@ -47,6 +47,8 @@ static void every_byte_is_as_modelled(void **state)
 			cfg.mode = modes[m];
 			cfg.seed = test_seed() + c * 2 + m;
 			live(&cfg, STEPS);
+			cfg.is_linux_reclaim = true;
+			live(&cfg, STEPS / 2);
 		}
 	}
 }
@@ -112,6 +114,8 @@ static void failing_devices_lose_no_byte(void **state)
 		cfg.seed = test_seed() + 100 + c;
 		cfg.policy = policy_at(c / 2);
 		live(&cfg, c < 2 ? STEPS : STEPS / 4);
+		cfg.is_linux_reclaim = true;
+		live(&cfg, STEPS / 4);
 	}
 }
 

@@ -27,6 +27,7 @@ struct world_config {
 	unsigned int nr_rules;
 	unsigned int page_cluster;
 	unsigned int overcommit; /* vm.overcommit_memory */
+	bool is_linux_reclaim;	 /* mm_config.is_linux_reclaim */
 	uint32_t thp, thp_64k;	 /* enum mm_thp */
 	uint64_t min_free_kbytes;
 	bool collapses; /* khugepaged never sleeps */

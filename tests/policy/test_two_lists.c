@@ -160,6 +160,7 @@ static void swappiness_divides_the_scan(void **state)
 		scan = toy_scan(&t, 1, 512);
 		scan.swappiness = cases[c].swappiness;
 		scan.may_swap = cases[c].may_swap;
+		scan.has_refaulted[1] = true; /* else file pages used once go first */
 		policy_two_lists.shrink(t.p, &scan);
 		for (unsigned int i = 0; i < t.nr_gone; i++)
 			nr_anon += t.gone[i] < 256;
