@@ -62,14 +62,18 @@ struct page *anon_page_new(struct mm_system *sys)
 	return page;
 }
 
-/* Frees a page that anon_page_new() made, and that nothing has named. */
-void anon_page_drop(struct mm_system *sys, struct page *page)
+/* While sys->lock is dropped it is a frame in somebody's hands, and no program's page yet. */
+static void page_hold(struct page *page)
 {
-	MM_ASSERT(page->refs == 0 && !page_is_mapped(page));
 	page->flags = 0;
 	page->refs = 1;
-	page_free(sys, page, 0);
-	sys_wake(sys);
+}
+
+static void page_unhold(struct page *page)
+{
+	MM_ASSERT(page->refs == 1);
+	page->flags = PG_anon | PG_dirty;
+	page->refs = 0;
 }
 
 /* The source may have been left by everybody meanwhile. */
@@ -87,7 +91,7 @@ static void cow_commit(struct fault *f, struct page *old, struct page *new, pte_
 {
 	pte_t was = *f->pte;
 
-	new->flags &= ~(uint32_t)PG_locked;
+	page_unhold(new);
 	anon_page_attach(f->mm, new, f->va);
 	pte_set(f->mm, f->pte, pte);
 	if (pte_is_swap(was)) {
@@ -120,15 +124,15 @@ enum mm_fault_result fault_cow(struct fault *f, struct page *old)
 		return fault_no_memory(f);
 	MM_ASSERT(!anon_page_is_busy(old));
 	old->flags |= PG_locked;
-	new->flags |= PG_locked;
 	change.old_pte = pte_is_present(*f->pte) ? *f->pte : 0;
 	change.new_pte = pte_make(page_pfn(sys, new), fault_present_bits(f, new));
+	page_hold(new);
 	sys_unlock(sys);
 	memcpy(page_addr(sys, new), page_addr(sys, old), PAGE_SIZE);
 	err = sys->machine->ops->apply(sys->machine, f->mm->space, &batch);
 	sys_lock(sys);
 	if (err)
-		anon_page_drop(sys, new);
+		page_free(sys, new, 0);
 	else
 		cow_commit(f, old, new, change.new_pte);
 	source_unlock(sys, old);
@@ -184,9 +188,11 @@ static int entry_unshare(struct mm *mm, vaddr_t va, pte_t *pte)
 	if (!new)
 		return MM_NO_FRAMES;
 	/* Nobody evicts or takes back what an mm that has a writer maps: it holds still. */
+	page_hold(new);
 	sys_unlock(sys);
 	memcpy(page_addr(sys, new), page_addr(sys, old), PAGE_SIZE);
 	sys_lock(sys);
+	page_unhold(new);
 	rmap_detach(mm, old);
 	anon_page_attach(mm, new, va);
 	pte_set(mm, pte, pte_make(page_pfn(sys, new), PTE_IDLE));

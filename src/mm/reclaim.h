@@ -26,7 +26,6 @@ bool anon_page_can_attach(const struct mm *mm, const struct page *page, vaddr_t 
 
 /* cow.c */
 struct page *anon_page_new(struct mm_system *sys);
-void anon_page_drop(struct mm_system *sys, struct page *page);
 
 /* The page's slot is named by entries, too: its content will be read again. */
 static inline bool page_slot_is_named(struct mm_system *sys, const struct page *page)

@@ -5,6 +5,9 @@
  * would, and they have hooks of their own, three deep. The machine fails and forgets, and there
  * are several swap areas. mm_check() comes after many of them, and each value is compared.
  *
+ * Hooks also fork the address space, at work as it may be, touch what its children have, and
+ * end them, while reclaim may have them in its hands.
+ *
  * The outermost level works on the first pages (the model of world.h), the hooks on pages of
  * their own, and with faults, advice and reclaim, which change no content, on all.
  */
@@ -23,6 +26,14 @@
 #define DEPTH_MAX  3
 #define AREAS_MORE 3
 #define STEPS	   250
+#define KIN_MAX	   3
+
+/* A child of the world's address space, and what its KEPT pages hold. */
+struct kin {
+	struct mm *mm;
+	unsigned int nr_users; /* levels that are at work on it */
+	uint64_t kept[KEPT];
+};
 
 static struct {
 	struct world *w;
@@ -30,12 +41,14 @@ static struct {
 	const struct swapdev_ops *dev;
 	unsigned int depth;
 	uint64_t kept[KEPT];
-	uint64_t nr_hooked;
+	uint64_t nr_hooked, nr_forked;
+	bool has_kin;
+	struct kin kin[KIN_MAX];
 	struct swapdev *more[AREAS_MORE];
 } in;
 
 /* One try, as the thread of a program makes it before it is told to wait. */
-static void hook_touch(struct world *w)
+static void touch(struct world *w, struct mm *mm, uint64_t *kept)
 {
 	unsigned int page = (unsigned int)rng_below(&w->rng, KEPT);
 	vaddr_t va = world_va(OUTER + page);
@@ -46,18 +59,56 @@ static void hook_touch(struct world *w)
 	for (unsigned int i = 0; i < 3; i++) {
 		enum mm_fault_result result;
 		uint64_t stamp = w->next_stamp + 1;
-		int err = is_write ? machine_soft_store(w->mm->space, va, &stamp, 8, &fault)
-				   : machine_soft_load(w->mm->space, va, &value, 8, &fault);
+		int err = is_write ? machine_soft_store(mm->space, va, &stamp, 8, &fault)
+				   : machine_soft_load(mm->space, va, &value, 8, &fault);
 
 		if (err == 0 && is_write)
-			in.kept[page] = ++w->next_stamp;
+			kept[page] = ++w->next_stamp;
 		else if (err == 0)
-			assert_int_equal(value, in.kept[page]);
+			assert_int_equal(value, kept[page]);
 		if (err == 0)
 			return;
-		result = mm_fault(w->mm, va, is_write ? MM_ACCESS_WRITE : MM_ACCESS_READ);
+		result = mm_fault(mm, va, is_write ? MM_ACCESS_WRITE : MM_ACCESS_READ);
 		assert_in_range(result, 0, MM_FAULT_RETRY);
 	}
+}
+
+static void hook_touch(struct world *w)
+{
+	touch(w, w->mm, in.kept);
+}
+
+static void kin_fork(struct world *w, struct kin *kin)
+{
+	kin->nr_users++; /* the place is taken */
+	if (mm_fork(w->mm, &kin->mm) == 0) {
+		memcpy(kin->kept, in.kept, sizeof(in.kept));
+		in.nr_forked++;
+	}
+	kin->nr_users--;
+}
+
+static void hook_kin(struct world *w)
+{
+	struct kin *kin = &in.kin[rng_below(&w->rng, KIN_MAX)];
+	struct mm *mm = kin->mm;
+
+	if (!mm && kin->nr_users == 0)
+		kin_fork(w, kin);
+	if (!mm)
+		return;
+	if (kin->nr_users == 0 && rng_chance(&w->rng, 4)) {
+		kin->mm = NULL;
+		mm_destroy(mm);
+		return;
+	}
+	kin->nr_users++;
+	for (unsigned int i = 0; i < 4; i++)
+		touch(w, mm, kin->kept);
+	if (rng_chance(&w->rng, 10))
+		mm_advise(mm, world_va((unsigned int)rng_below(&w->rng, LOOSE - 64)),
+			  64 * PAGE_SIZE, MM_MADV_PAGEOUT);
+	kin->nr_users--;
 }
 
 /* A fault that was resolved long ago, or is for another thread. */
@@ -122,10 +173,14 @@ static void hook(void)
 		return;
 	in.depth++;
 	in.nr_hooked++;
-	switch (rng_below(&w->rng, 8)) {
+	switch (rng_below(&w->rng, in.has_kin ? 10 : 8)) {
 	case 0:
 	case 1:
 		hook_touch(w);
+		break;
+	case 8:
+	case 9:
+		hook_kin(w);
 		break;
 	case 2:
 		hook_spurious_fault(w);
@@ -239,18 +294,33 @@ static void outer_step(struct world *w)
 		mm_fork_parent(w->mm, false);
 }
 
-static void check_kept(struct world *w)
+static void check_kept(struct world *w, const uint64_t *kept)
 {
 	for (unsigned int i = 0; i < KEPT; i++) {
 		uint64_t value;
 
 		assert_in_range(world_access(w, world_va(OUTER + i), &value, false), 0,
 				MM_FAULT_MAJOR);
-		assert_int_equal(value, in.kept[i]);
+		assert_int_equal(value, kept[i]);
 	}
 }
 
-static void interleave(uint32_t caps, uint64_t seed)
+static void check_kin(struct world *w)
+{
+	struct mm *own = w->mm;
+
+	for (unsigned int i = 0; i < KIN_MAX; i++) {
+		if (!in.kin[i].mm)
+			continue;
+		w->mm = in.kin[i].mm;
+		check_kept(w, in.kin[i].kept);
+		mm_destroy(w->mm);
+		world_check(w);
+	}
+	w->mm = own;
+}
+
+static void interleave_some(uint32_t caps, uint64_t seed, unsigned int steps)
 {
 	struct world_config cfg = WORLD_CONFIG_DEFAULT;
 	struct world w;
@@ -258,19 +328,20 @@ static void interleave(uint32_t caps, uint64_t seed)
 	cfg.caps = caps;
 	cfg.mode = SWAPDEV_MEM_RANDOM;
 	cfg.seed = seed;
-	memset(&in, 0, sizeof(in));
+	cfg.nr_frames += in.has_kin ? 400 : 0;
 	world_create(&w, &cfg);
 	world_map(&w, 0, LOOSE + LOOSE_NR, RW);
 	install(&w);
 	in.w = &w;
-	for (unsigned int i = 0; i < STEPS; i++)
+	for (unsigned int i = 0; i < steps; i++)
 		outer_step(&w);
-	assert_true(in.nr_hooked > STEPS);
+	assert_true(in.nr_hooked > steps && (in.nr_forked > 0) == in.has_kin);
 	machine_soft_fail(w.machine, SOFT_APPLY, &(struct machine_soft_failure){.nth = 0});
 	in.depth = DEPTH_MAX;
 	for (unsigned int i = 0; i < OUTER; i++)
 		assert_in_range(world_read(&w, i), 0, MM_FAULT_MAJOR);
-	check_kept(&w);
+	check_kept(&w, in.kept);
+	check_kin(&w);
 	world_settle(&w);
 	w.machine->ops = in.machine;
 	for (unsigned int i = 0; i < AREAS_MORE; i++)
@@ -280,6 +351,25 @@ static void interleave(uint32_t caps, uint64_t seed)
 	for (unsigned int i = 0; i < AREAS_MORE; i++) {
 		in.more[i]->ops = in.dev;
 		in.dev->close(in.more[i]);
+	}
+}
+
+static void interleave(uint32_t caps, uint64_t seed)
+{
+	memset(&in, 0, sizeof(in));
+	interleave_some(caps, seed, STEPS);
+}
+
+/* Each check walks all families, so fewer steps, and more frames for the tables. */
+static void with_children(void **state)
+{
+	static const uint32_t caps[] = {0, TELLS};
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		memset(&in, 0, sizeof(in));
+		in.has_kin = true;
+		interleave_some(caps[i], test_seed() + 40 + i, STEPS / 12);
 	}
 }
 
@@ -311,9 +401,8 @@ static void with_neighbours(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	cmocka_unit_test(without_bits),
-	cmocka_unit_test(with_accessed_and_dirty_bits),
-	cmocka_unit_test(with_dirty_bits_alone),
-	cmocka_unit_test(with_neighbours),
+	cmocka_unit_test(without_bits),		 cmocka_unit_test(with_accessed_and_dirty_bits),
+	cmocka_unit_test(with_dirty_bits_alone), cmocka_unit_test(with_neighbours),
+	cmocka_unit_test(with_children),
 };
 TEST_MAIN(tests)
