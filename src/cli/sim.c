@@ -50,6 +50,7 @@ static const char help_end[] =
 	"  --tlb NAME           the processor; " SIM_TLB_DEFAULT
 	" if not given; none: translation is\n"
 	"                       free; help lists them\n"
+	"  --save FILE          the space at the end, for ration walk --space FILE\n"
 	"  --json               the result for programs\n"
 	"  --help               print this\n"
 	"\n"
@@ -69,6 +70,7 @@ enum sim_option {
 	OPTION_HELP,
 	OPTION_THP,
 	OPTION_TLB,
+	OPTION_SAVE,
 };
 
 static const struct option long_options[] = {
@@ -80,6 +82,7 @@ static const struct option long_options[] = {
 	{"policy", required_argument, NULL, OPTION_POLICY},
 	{"seed", required_argument, NULL, OPTION_SEED},
 	{"tlb", required_argument, NULL, OPTION_TLB},
+	{"save", required_argument, NULL, OPTION_SAVE},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"thp", required_argument, NULL, OPTION_THP},
@@ -134,6 +137,9 @@ static bool take_value(struct sim_options *options, int code)
 		return true;
 	case OPTION_THP:
 		options->thp = optarg;
+		return true;
+	case OPTION_SAVE:
+		options->save = optarg;
 		return true;
 	default:
 		return false;

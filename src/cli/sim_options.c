@@ -314,6 +314,8 @@ int sim_options_read(const struct sim_options *options, struct sim_request *ret_
 	struct sim_request request = {.cfg = {.costs = SIM_COSTS_DEFAULT}};
 	int status = read_rams(options, &request);
 
+	request.save = options->save;
+
 	if (!status)
 		status = read_swap(options->swap, &request);
 	if (!status)
@@ -326,6 +328,11 @@ int sim_options_read(const struct sim_options *options, struct sim_request *ret_
 		status = read_thp(options->thp, &request.cfg);
 	if (!status)
 		status = read_source(options->source, &request);
+	if (!status && options->save && (request.nr_rows > 1 || !request.cfg.policy)) {
+		complain("--save: one space is saved; leave out --sweep, and "
+			 "--policy " SIM_POLICY_OPT);
+		status = EXIT_USAGE;
+	}
 	if (!status)
 		*ret_request = request;
 	return status;

@@ -9,7 +9,8 @@
 
 /* NULL: not given. */
 struct sim_options {
-	const char *ram, *swap, *swappiness, *page_cluster, *policy, *sweep, *seed, *tlb, *thp;
+	const char *ram, *swap, *swappiness, *page_cluster, *policy, *sweep, *seed, *tlb, *thp,
+		*save;
 	const char *source;
 };
 

@@ -12,12 +12,16 @@
 #include "run/complain.h"
 #include "sim/walk.h"
 
+#define EXIT_NO_SPACE 1 /* it cannot be read, or is broken */
+
 static const char help[] =
 	"Usage: ration walk [OPTION...] ADDRESS\n"
 	"\n"
 	"Shows the way of one access, step by step: TLB, page tables, page fault, victims, "
 	"swap,\n"
-	"physical address. It is made in a small world, 2 MiB of RAM nearly all in use:\n"
+	"physical address. It is made in a space that ration sim saved, or in a small world, 2 "
+	"MiB\n"
+	"of RAM nearly all in use:\n"
 	"\n"
 	"  0x200000000000  4 pages of data, written, resident\n"
 	"  0x200000004000  4 pages that were never touched\n"
@@ -28,29 +32,37 @@ static const char help[] =
 	"\n"
 	"  --access KIND   read, write or exec; read if not given\n"
 	"  --tlb NAME      the processor; skylake if not given; help lists them\n"
+	"  --space FILE    in a space that ration sim --save FILE has written\n"
+	"  --pid N         the process of it; the lowest if not given\n"
 	"  --help          print this\n";
 
 enum walk_option {
 	OPTION_ACCESS = 256,
 	OPTION_TLB,
+	OPTION_SPACE,
+	OPTION_PID,
 	OPTION_HELP,
 };
 
 static const struct option long_options[] = {
 	{"access", required_argument, NULL, OPTION_ACCESS},
 	{"tlb", required_argument, NULL, OPTION_TLB},
+	{"space", required_argument, NULL, OPTION_SPACE},
+	{"pid", required_argument, NULL, OPTION_PID},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{0},
 };
 
 static int show(const struct walk_options *options)
 {
-	char why[160], *text = NULL;
+	char why[480], *text = NULL;
 	int status, err = walk_describe(options, &text, why, sizeof(why));
 
 	if (err) {
 		complain("%s", why);
-		return err == -EINVAL ? EXIT_USAGE : EXIT_TROUBLE;
+		return err == -EINVAL	? EXIT_USAGE
+		       : options->space ? EXIT_NO_SPACE
+					: EXIT_TROUBLE;
 	}
 	status = cli_print(text);
 	free(text);
@@ -69,6 +81,12 @@ int cli_walk(int argc, char **argv)
 			break;
 		case OPTION_TLB:
 			options.tlb = optarg;
+			break;
+		case OPTION_SPACE:
+			options.space = optarg;
+			break;
+		case OPTION_PID:
+			options.pid = optarg;
 			break;
 		case OPTION_HELP:
 			return cli_print(help);

@@ -573,6 +573,42 @@ void sim_replay_destroy(struct sim_replay *r)
 	unmake(r);
 }
 
+struct machine *sim_replay_machine(struct sim_replay *r)
+{
+	return r->machine;
+}
+
+struct mm_system *sim_replay_system(struct sim_replay *r)
+{
+	return r->sys;
+}
+
+/* NULL: no such process. */
+struct mm *sim_replay_mm(struct sim_replay *r, unsigned int pid)
+{
+	return pid < NR_PIDS ? r->mms[pid] : NULL;
+}
+
+/**
+ * sim_replay_fault() - a page fault, resolved as time goes on.
+ *
+ * Return: what the manager says at last; RETRY where it never comes to an end.
+ */
+enum mm_fault_result sim_replay_fault(struct sim_replay *r, struct mm *mm,
+				      const struct trace_access *access)
+{
+	enum mm_fault_result result = MM_FAULT_RETRY;
+
+	for (unsigned int i = 0; i < TRIES_MAX && result == MM_FAULT_RETRY; i++) {
+		r->is_woken = false;
+		if (!is_swap_full(r))
+			result = call_fault(r, mm, access);
+		if (result == MM_FAULT_RETRY && !r->is_woken)
+			wait_for_event(r);
+	}
+	return result;
+}
+
 /**
  * sim_replay_check() - every invariant of the manager, for tests.
  *

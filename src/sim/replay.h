@@ -68,6 +68,13 @@ int sim_check_access(const struct trace_access *access, uint64_t nr, struct sim_
 void sim_replay_finish(struct sim_replay *r, struct sim_result *ret_result);
 int sim_replay_check(struct sim_replay *r);
 
+/* To look into it, and go on by hand (sim/walk.c). */
+struct machine *sim_replay_machine(struct sim_replay *r);
+struct mm_system *sim_replay_system(struct sim_replay *r);
+struct mm *sim_replay_mm(struct sim_replay *r, unsigned int pid);
+enum mm_fault_result sim_replay_fault(struct sim_replay *r, struct mm *mm,
+				      const struct trace_access *access);
+
 /* The policies that are linked. NULL: no such name; from the first index that there is not. */
 const struct policy_ops *sim_policy(const char *name);
 const char *sim_policy_name_at(unsigned int index);

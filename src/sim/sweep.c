@@ -20,6 +20,7 @@
 
 #include "base/checked.h"
 #include "sim/progress.h"
+#include "sim/save.h"
 #include "sim/source.h"
 
 #define THREADS_MAX   64
@@ -66,7 +67,8 @@ static void update(struct progress_part *part, const struct sim_source *source,
 
 /* Return: 0 at the end of the source; otherwise what stopped it. */
 static int replay_all(struct sim_replay *replay, struct sim_source *source,
-		      struct progress_part *part, struct sim_error *error)
+		      struct progress_part *part, struct sim_save *save,
+		      struct sim_error *error)
 {
 	struct trace_access accesses[CHUNK];
 	uint64_t nr_accesses = 0;
@@ -77,6 +79,8 @@ static int replay_all(struct sim_replay *replay, struct sim_source *source,
 		if (nr <= 0)
 			return nr;
 		err = sim_replay_run(replay, accesses, (unsigned int)nr, error);
+		if (!err && save)
+			err = sim_save_add(save, accesses, (unsigned int)nr, error);
 		if (err)
 			return err;
 		nr_accesses += (uint64_t)nr;
@@ -85,18 +89,37 @@ static int replay_all(struct sim_replay *replay, struct sim_source *source,
 	}
 }
 
-static int replay_source(const struct sim_config *cfg, struct sim_source *source,
-			 struct progress_part *part, struct row *row)
+static int replay_saved(struct sim_replay *replay, struct sim_source *source,
+			struct progress_part *part, struct sim_save *save, struct row *row)
 {
+	int err = replay_all(replay, source, part, save, &row->error);
+
+	sim_replay_finish(replay, &row->result);
+	return row->result.is_out_of_memory && !save ? 0 : err;
+}
+
+/* What is saved is whole, or not there. */
+static int replay_source(const struct sim_request *request, const struct sim_config *cfg,
+			 struct sim_source *source, struct progress_part *part, struct row *row)
+{
+	struct sim_save *save = NULL;
 	struct sim_replay *replay;
 	int err = sim_replay_create(cfg, &replay, &row->error);
 
 	if (err)
 		return err;
-	err = replay_all(replay, source, part, &row->error);
-	sim_replay_finish(replay, &row->result);
+	if (request->save)
+		err = sim_save_create(request->save, &save, &row->error);
+	if (!err)
+		err = replay_saved(replay, source, part, save, row);
 	sim_replay_destroy(replay);
-	return row->result.is_out_of_memory ? 0 : err;
+	if (!save)
+		return err;
+	if (err)
+		sim_save_discard(save);
+	else
+		err = sim_save_finish(save, cfg, request->source, &row->result, &row->error);
+	return err;
 }
 
 static void run_row(struct sweep *sweep, unsigned int index)
@@ -111,7 +134,7 @@ static void run_row(struct sweep *sweep, unsigned int index)
 	cfg.seed = request->seed;
 	row->err = sim_source_open(request->source, request->seed, &source, &row->error);
 	if (!row->err) {
-		row->err = replay_source(&cfg, source, &part, row);
+		row->err = replay_source(request, &cfg, source, &part, row);
 		progress_update(&part, row->result.nr_accesses, 1);
 		sim_source_close(source);
 	}

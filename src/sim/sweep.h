@@ -16,6 +16,7 @@ struct sim_request {
 	uint64_t ram_last;     /* of the last row, if there are several */
 	unsigned int nr_rows;  /* 1..SIM_ROWS_MAX */
 	bool shows_progress;
+	const char *save; /* a file that the space of the only row is saved to; NULL: none */
 };
 
 uint64_t sim_row_ram(const struct sim_request *request, unsigned int index);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The way of one access, step by step.
+ * The way of one access, step by step: in a space that a simulation saved, which is made again
+ * (sim/save.c) and then goes on by this access; or in a small world of its own.
  *
- * A small world is built: the manager on the software machine with one processor, 2 MiB of RAM,
+ * The small world: the manager on the software machine with one processor, 2 MiB of RAM,
  * nearly all of it in use, and a swap device in memory. The access is then made on it, and what
  * is printed is read from the manager's own tables and counters, the processor's TLB, and the
  * differences that the fault left: nothing is calculated for show. There is no clock and no
@@ -20,6 +21,7 @@
 #include "machine/soft.h"
 #include "mm/system.h"
 #include "policy/two_lists.h"
+#include "sim/save.h"
 #include "swapdev/mem.h"
 
 #define NR_FRAMES   512
@@ -47,22 +49,33 @@ static const struct area {
 #define AREA_SWAPPED 4
 #define AREA_FILLER  5
 
+/* Whose page a frame held. */
+struct was {
+	struct mm *mm; /* NULL: nobody's */
+	vaddr_t va;
+};
+
 struct world {
 	struct machine *m;
 	struct swapdev *dev;
 	struct mm_system *sys;
 	struct mm *mm;
-	pte_t before[WORLD_PAGES];
+	struct sim_replay *replay; /* NULL: the small world */
+	unsigned int pid;
+	struct was *before; /* of each frame */
 	uint64_t vmstat[NR_MM_VMSTAT];
 	FILE *out;
 	unsigned int step;
 };
 
-static pte_t entry_of(struct world *w, vaddr_t va)
+/* Of a page that is resident; the frame in the middle of a larger page, too. */
+static pfn_t frame_of(struct world *w, vaddr_t va)
 {
-	pte_t *pte = va < PGTABLE_VA_MAX ? pgtable_lookup(w->mm, va) : NULL;
+	unsigned int level = 0;
+	pte_t *pte = pgtable_leaf(w->mm, va, &level);
+	vaddr_t span = PAGE_SIZE << (9 * level);
 
-	return pte ? *pte : 0;
+	return pte ? pte_pfn(*pte) + (pfn_t)((va & (span - 1)) >> PAGE_SHIFT) : 0;
 }
 
 static vaddr_t page_va(unsigned int page)
@@ -130,6 +143,11 @@ static int use_up(struct world *w)
 
 static void world_destroy(struct world *w)
 {
+	free(w->before);
+	if (w->replay) {
+		sim_replay_destroy(w->replay);
+		return;
+	}
 	if (w->sys)
 		mm_system_destroy(w->sys);
 	if (w->dev)
@@ -162,6 +180,47 @@ static int world_create(struct world *w, const struct tlb_config *tlb)
 		err = fill_areas(w);
 	if (!err)
 		err = use_up(w);
+	if (!err) {
+		w->before = calloc(NR_FRAMES, sizeof(*w->before));
+		err = w->before ? 0 : -ENOMEM;
+	}
+	if (err)
+		world_destroy(w);
+	return err;
+}
+
+/* The lowest pid that there is, unless one was asked for. */
+static int find_process(struct world *w, const char *pid, struct sim_error *error)
+{
+	char *end = NULL;
+	unsigned long first = pid ? strtoul(pid, &end, 10) : 0;
+	unsigned long last = pid ? first : UINT16_MAX;
+
+	if (pid && (*pid < '0' || *pid > '9' || *end || first > UINT16_MAX))
+		return sim_fail(error, -EINVAL, "--pid %s: wants a whole number from 0 to %u",
+				pid, UINT16_MAX);
+	for (; first <= last && !w->mm; first++) {
+		w->pid = (unsigned int)first;
+		w->mm = sim_replay_mm(w->replay, w->pid);
+	}
+	if (w->mm)
+		return 0;
+	return sim_fail(error, -EINVAL, "--pid %s: no such process in the space",
+			pid ? pid : "0");
+}
+
+static int world_load(struct world *w, const struct walk_options *options,
+		      struct sim_saved *ret_saved, struct sim_error *error)
+{
+	int err = sim_saved_load(options->space, ret_saved, &w->replay, error);
+
+	if (err)
+		return err;
+	w->sys = sim_replay_system(w->replay);
+	w->m = sim_replay_machine(w->replay);
+	w->before = calloc(w->m->nr_frames, sizeof(*w->before));
+	err = w->before ? find_process(w, options->pid, error)
+			: sim_fail(error, -ENOMEM, "out of memory");
 	if (err)
 		world_destroy(w);
 	return err;
@@ -202,10 +261,14 @@ static void show_tlb(struct world *w, vaddr_t va, unsigned int access)
 	enum tlb_kind kind = mmu_access_kind(access);
 	unsigned int level;
 	const struct tlb_entry *e =
-		mmu_is_canonical(va)
+		t && mmu_is_canonical(va)
 			? tlb_peek(t, va, machine_soft_asid(w->mm->space), kind, &level)
 			: NULL;
 
+	if (!t) {
+		fprintf(w->out, "   none\n");
+		return;
+	}
 	if (!e) {
 		fprintf(w->out, "   %s: not in the first level, not in the second\n",
 			kind == TLB_INSTR ? "instructions" : "data");
@@ -228,7 +291,8 @@ static void show_tables(struct world *w, vaddr_t va)
 
 		fprintf(w->out, "   %s in frame 0x%03x [%3u] 0x%016" PRIx64, names[level],
 			table, index, entry);
-		if (level == 0) {
+		if (level == 0 || (entry & PTE_PS)) {
+			fprintf(w->out, "%s", level ? " (a page of 2 MiB)" : "");
 			print_leaf(w->out, entry);
 			return;
 		}
@@ -244,8 +308,15 @@ static void show_tables(struct world *w, vaddr_t va)
 
 static void remember(struct world *w)
 {
-	for (unsigned int p = 0; p < WORLD_PAGES; p++)
-		w->before[p] = entry_of(w, page_va(p));
+	for (pfn_t pfn = 0; pfn < w->m->nr_frames; pfn++) {
+		const struct page *page = page_of(w->sys, pfn);
+		bool is_mapped = page_has(page, PG_anon) && !page_has(page, PG_shared) &&
+				 page->refs > 0 && page->mapcount > 0;
+
+		w->before[pfn] = (struct was){0};
+		if (is_mapped)
+			w->before[pfn] = (struct was){page->mm, page->index << PAGE_SHIFT};
+	}
 	memcpy(w->vmstat, w->sys->vmstat, sizeof(w->vmstat));
 }
 
@@ -258,14 +329,16 @@ static void show_victims(struct world *w)
 {
 	unsigned int nr = 0;
 
-	for (unsigned int p = 0; p < WORLD_PAGES; p++) {
-		pte_t now = entry_of(w, page_va(p));
+	for (pfn_t pfn = 0; pfn < w->m->nr_frames; pfn++) {
+		const struct was *was = &w->before[pfn];
+		pte_t *pte = was->mm ? pgtable_lookup(was->mm, was->va) : NULL;
 
-		if (!pte_is_resident(w->before[p]) || !pte_is_swap(now) || ++nr > SHOWN_MAX)
+		if (!pte || !pte_is_swap(*pte) || ++nr > SHOWN_MAX)
 			continue;
 		fprintf(w->out,
-			"   page 0x%" PRIx64 " leaves frame 0x%x for slot %" PRIu64 "\n",
-			page_va(p) >> PAGE_SHIFT, pte_pfn(w->before[p]), swp_slot(now));
+			"   page 0x%" PRIx64 " leaves frame 0x%x for slot %" PRIu64 "%s\n",
+			was->va >> PAGE_SHIFT, pfn, swp_slot(*pte),
+			was->mm != w->mm ? ", of another process" : "");
 	}
 	if (nr > SHOWN_MAX)
 		fprintf(w->out, "   and %u more\n", nr - SHOWN_MAX);
@@ -287,8 +360,12 @@ static void show_error_code(struct world *w, uint32_t code)
 
 static enum mm_fault_result resolve(struct world *w, const struct machine_soft_fault *fault)
 {
+	const struct trace_access access = {
+		.va = fault->va, .size = 1, .op = (uint8_t)fault->access};
 	enum mm_fault_result result = MM_FAULT_RETRY;
 
+	if (w->replay)
+		return sim_replay_fault(w->replay, w->mm, &access);
 	for (int i = 0; i < TRIES_MAX && result == MM_FAULT_RETRY; i++) {
 		result = mm_fault(w->mm, fault->va, fault->access);
 		if (result == MM_FAULT_RETRY)
@@ -307,7 +384,10 @@ static bool show_fault(struct world *w, const struct machine_soft_fault *fault)
 	remember(w);
 	result = resolve(w, fault);
 	if (result > MM_FAULT_MAJOR) {
-		fprintf(w->out, "   no mapping allows it: the program gets %s\n",
+		fprintf(w->out,
+			result == MM_FAULT_OOM
+				? "   no memory for it, and none can be freed\n"
+				: "   no mapping allows it: the program gets %s\n",
 			result == MM_FAULT_SEGV ? "SIGSEGV" : "SIGBUS");
 		return false;
 	}
@@ -340,11 +420,20 @@ static int make_access(struct world *w, vaddr_t va, unsigned int access,
 	return machine_soft_load(space, va, &byte, 1, ret_fault);
 }
 
+static struct tlb_stats stats_of(const struct world *w)
+{
+	const struct tlb *t = machine_soft_tlb(w->m, 0);
+
+	return t ? tlb_stats_get(t) : (struct tlb_stats){.walk_steps = 0};
+}
+
 static void show_walked(struct world *w, const struct tlb_stats *before)
 {
-	const struct tlb_stats now = tlb_stats_get(machine_soft_tlb(w->m, 0));
+	const struct tlb_stats now = stats_of(w);
 	uint64_t steps = now.walk_steps - before->walk_steps;
 
+	if (!machine_soft_tlb(w->m, 0))
+		return;
 	fprintf(w->out,
 		"   entries read by the processor: %" PRIu64
 		", saved by its walk caches: %" PRIu64 "\n",
@@ -353,8 +442,9 @@ static void show_walked(struct world *w, const struct tlb_stats *before)
 
 static void show_way(struct world *w, vaddr_t va, unsigned int access)
 {
-	struct tlb_stats before = tlb_stats_get(machine_soft_tlb(w->m, 0));
+	struct tlb_stats before = stats_of(w);
 	struct machine_soft_fault fault;
+	pfn_t pfn;
 
 	heading(w, "Page number and offset");
 	fprintf(w->out, "   page 0x%" PRIx64 ", offset 0x%03" PRIx64 "\n", va >> PAGE_SHIFT,
@@ -378,9 +468,9 @@ static void show_way(struct world *w, vaddr_t va, unsigned int access)
 	heading(w, "TLB afterwards");
 	show_tlb(w, va, access);
 	heading(w, "Physical address");
-	fprintf(w->out, "   frame 0x%x and offset 0x%03" PRIx64 ": 0x%" PRIx64 "\n",
-		pte_pfn(entry_of(w, va)), va & ~PAGE_MASK,
-		pte_pfn(entry_of(w, va)) * PAGE_SIZE + (va & ~PAGE_MASK));
+	pfn = frame_of(w, va);
+	fprintf(w->out, "   frame 0x%x and offset 0x%03" PRIx64 ": 0x%" PRIx64 "\n", pfn,
+		va & ~PAGE_MASK, pfn * PAGE_SIZE + (va & ~PAGE_MASK));
 }
 
 static bool parse_address(const char *text, vaddr_t *ret_va)
@@ -432,8 +522,40 @@ static int parse(const struct walk_options *options, vaddr_t *ret_va, unsigned i
 	return -EINVAL;
 }
 
+static int world_make(struct world *w, const struct walk_options *options,
+		      const struct tlb_config *tlb, struct sim_saved *ret_saved,
+		      struct sim_error *error)
+{
+	int err;
+
+	if (options->space && options->tlb)
+		return sim_fail(error, -EINVAL,
+				"--tlb: the space has one already; leave it out, or --space");
+	if (options->pid && !options->space)
+		return sim_fail(error, -EINVAL,
+				"--pid: only a space has processes; see --space");
+	if (options->space)
+		return world_load(w, options, ret_saved, error);
+	err = world_create(w, tlb);
+	return err ? sim_fail(error, err, "%s", strerror(-err)) : 0;
+}
+
+static void show_where(struct world *w, const struct sim_saved *saved,
+		       const struct tlb_config *tlb)
+{
+	if (!w->replay) {
+		fprintf(w->out, ", on a processor with the TLB of %s\n", tlb->title);
+		return;
+	}
+	fprintf(w->out, ", in process %u after %" PRIu64 " accesses of %s\n", w->pid,
+		saved->nr_accesses, saved->source);
+	fprintf(w->out, "%.1f MiB of RAM, policy %s, TLB of %s\n",
+		(double)saved->cfg.ram_bytes / 1048576.0, saved->cfg.policy->name,
+		saved->cfg.tlb ? saved->cfg.tlb->title : "none");
+}
+
 /**
- * walk_describe() - make one access in a small world and tell how it went.
+ * walk_describe() - make one access and tell how it went.
  *
  * Context: uses the C library's heap.
  */
@@ -442,6 +564,8 @@ int walk_describe(const struct walk_options *options, char **ret_text, char *why
 {
 	struct world *w = calloc(1, sizeof(*w));
 	const struct tlb_config *tlb = NULL;
+	struct sim_saved saved = {.source = ""};
+	struct sim_error error;
 	unsigned int access = 0;
 	size_t unused;
 	vaddr_t va = 0;
@@ -449,21 +573,25 @@ int walk_describe(const struct walk_options *options, char **ret_text, char *why
 
 	if (!w)
 		return -ENOMEM;
-	snprintf(why, why_len, "out of memory");
 	err = parse(options, &va, &access, &tlb, why, why_len);
-	if (!err)
-		err = world_create(w, tlb);
 	if (err)
 		goto free_world;
+	err = world_make(w, options, tlb, &saved, &error);
+	if (err) {
+		snprintf(why, why_len, "%s", error.why);
+		goto free_world;
+	}
 	err = -ENOMEM;
 	w->out = open_memstream(ret_text, &unused);
 	if (w->out) {
-		fprintf(w->out, "0x%" PRIx64 ": %s, on a processor with the TLB of %s\n", va,
-			options->access ? options->access : "read", tlb->title);
+		fprintf(w->out, "0x%" PRIx64 ": %s", va,
+			options->access ? options->access : "read");
+		show_where(w, &saved, tlb);
 		show_way(w, va, access);
 		err = fclose(w->out) ? -ENOMEM : 0;
 	}
 	world_destroy(w);
+	snprintf(why, why_len, "out of memory");
 free_world:
 	free(w);
 	return err;

@@ -11,6 +11,8 @@ struct walk_options {
 	const char *address; /* as given */
 	const char *access;  /* read, write, exec; NULL: read */
 	const char *tlb;     /* a preset's name; NULL: the first */
+	const char *space;   /* a file of `ration sim --save`; NULL: the small world */
+	const char *pid;     /* of a process in it; NULL: the lowest */
 };
 
 /*

@@ -167,6 +167,78 @@ class Opt(unittest.TestCase):
         self.assertIn("byte 11:", ran.stderr.decode())
 
 
+class Save(unittest.TestCase):
+    SOURCE = "pattern:processes,pages=1500,accesses=60000"
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = os.path.join(self.folder.name, "space")
+
+    def save(self, *arguments):
+        ran = sim("--ram", "8M", "--save", self.path, *arguments)
+        self.assertEqual((ran.returncode, ran.stderr), (0, b""))
+
+    def walk(self, *arguments):
+        return subprocess.run([RATION, "walk", "--space", self.path, *arguments], text=True,
+                              capture_output=True, timeout=PATIENCE, check=False)
+
+    def test_a_walk_goes_on_from_it(self):
+        self.save(self.SOURCE)
+        ran = self.walk("--access", "write", "--pid", "3", "0x100020abc")
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        self.assertIn("in process 3 after 60000 accesses of " + self.SOURCE, ran.stdout)
+        for step in ("swap: area 0, slot", "a major fault", "Victims", "read from swap: ",
+                     "Entry recorded", "may read write", "and offset 0xabc: 0x"):
+            self.assertIn(step, ran.stdout)
+        self.assertEqual(ran.stdout, self.walk("--access", "write", "--pid", "3",
+                                               "0x100020abc").stdout)
+        self.assertEqual(os.listdir(self.folder.name), ["space"])
+
+    def test_other_spaces(self):
+        """Without a TLB, with large pages, and of another policy."""
+        for arguments in (["--tlb", "none"], ["--thp", "both"], ["--policy", "clock"]):
+            with self.subTest(arguments):
+                self.save(*arguments, self.SOURCE)
+                ran = self.walk("0x100020abc")
+                self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+                self.assertRegex(ran.stdout, "frame 0x[0-9a-f]+ and offset 0xabc")
+
+    def test_what_is_not_there(self):
+        self.save(self.SOURCE)
+        ran = self.walk("--pid", "9", "0x100020abc")
+        self.assertEqual((ran.returncode, ran.stdout), (2, ""))
+        self.assertIn("no such process", ran.stderr)
+        self.assertIn("SIGSEGV", self.walk("0x8000000000000").stdout)
+
+    def test_a_broken_one_is_refused(self):
+        self.save(self.SOURCE)
+        whole = pathlib.Path(self.path).read_bytes()
+        for says, broken in (
+                ("byte 0: not a space", b"x" + whole[1:]),
+                ("byte 8: of another version", whole[:8] + b"\2" + whole[9:]),
+                ("byte 12: wrong checksum", whole[:50] + b"?" + whole[51:]),
+                ("byte 100: cut off", whole[:100]),
+                ("byte ", whole[:-1]),
+                ("byte ", whole[:999] + bytes([whole[999] ^ 1]) + whole[1000:]),
+                ("byte ", whole + b"?")):
+            with self.subTest(says):
+                pathlib.Path(self.path).write_bytes(broken)
+                ran = self.walk("0x100020abc")
+                self.assertEqual((ran.returncode, ran.stdout), (1, ""))
+                self.assertIn(self.path + ": " + says, ran.stderr)
+                self.assertEqual(ran.stderr.count("\n"), 1)
+
+    def test_nothing_is_saved_of_what_fails(self):
+        ran = sim("--save", self.path, "-", stdin=b"r,0x1000,8\n?\n")
+        self.assertEqual(ran.returncode, 1)
+        ran = sim("--ram", "4M", "--swap", "none", "--save", self.path, "pattern:sequential")
+        self.assertEqual((ran.returncode, ran.stdout), (1, b""))
+        self.assertEqual(os.listdir(self.folder.name), [])
+        ran = sim("--save", self.path, "--sweep", "ram=4M..8M:2", self.SOURCE)
+        self.assertEqual((ran.returncode, ran.stdout), (2, b""))
+
+
 class Mistakes(unittest.TestCase):
     def refused(self, says, *arguments):
         ran = sim(*arguments)
@@ -291,7 +363,7 @@ if __name__ == "__main__":
         update()
         sys.exit()
     if GOLDEN:
-        del Output, Opt, Mistakes, Traces, Terminal
+        del Output, Opt, Save, Mistakes, Traces, Terminal
     else:
         del Golden
     cases.main()
