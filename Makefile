@@ -1,7 +1,7 @@
 # The door. What is behind it: Meson, ninja, and scripts/.
 PREFIX ?= /usr/local
 
-.PHONY: all setup demo check soak models check-programs bench tidy format install clean
+.PHONY: all setup demo check soak models check-programs bench bench-swap tidy format install clean
 
 all: setup
 	@scripts/build build
@@ -27,6 +27,9 @@ check-programs:
 
 bench: all
 	@scripts/bench
+
+bench-swap: all
+	@scripts/bench-swap
 
 tidy:
 	@scripts/setup tidy

@@ -148,6 +148,13 @@ static unsigned int complete(struct mm_system *sys, struct swap_area *area)
 	return total;
 }
 
+/* kswapd may have stopped for frames that were on their way, and now are not. */
+static void wake_kswapd_again(struct mm_system *sys)
+{
+	if (sys->kswapd_awake && sys->cfg.wake_kswapd)
+		sys->cfg.wake_kswapd(sys->cfg.arg);
+}
+
 /* Pages of one area, already begun, in the order given. Unlocks. */
 static void submit_run(struct mm_system *sys, struct page **pages, unsigned int nr,
 		       bool is_write)
@@ -170,8 +177,8 @@ static void submit_run(struct mm_system *sys, struct page **pages, unsigned int 
 	sys_lock(sys);
 	for (unsigned int i = nr_taken; i < nr; i++)
 		io_end(sys, page_of(sys, (pfn_t)ios[i].cookie), is_write, -EAGAIN);
-	if (dev->is_synchronous)
-		complete(sys, area);
+	if (dev->is_synchronous && complete(sys, area) > 0)
+		wake_kswapd_again(sys);
 	area->nr_ops--;
 }
 
@@ -237,7 +244,7 @@ unsigned int swap_complete(struct mm_system *sys)
 	}
 	if (total > 0)
 		sys_wake(sys);
-	if (total > 0 && sys->kswapd_awake && sys->cfg.wake_kswapd)
-		sys->cfg.wake_kswapd(sys->cfg.arg); /* it may have waited for these frames */
+	if (total > 0)
+		wake_kswapd_again(sys);
 	return total;
 }

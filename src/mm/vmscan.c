@@ -368,6 +368,7 @@ static enum reclaim_result reclaim_frames(struct mm_system *sys, uint32_t nr)
 	/* What ends now may be clean and still there: touched meanwhile, or its mm in work. */
 	was_in_flight = sys->nr_io > 0;
 	swap_complete(sys);
+	swap_count(sys);
 	if (has_free_frames(sys, nr) || sys->vmstat[MM_VMSTAT_pgfree] != nr_freed) {
 		sys->nr_rounds_refused = 0;
 		return RECLAIM_FREED; /* or it was, and another thread has it by now */
