@@ -267,6 +267,28 @@ static long change_action(int sig, const struct rt_action *action)
 	return err;
 }
 
+/*
+ * A vfork child shares the table, but not the kernel's handlers, and its own are gone when it
+ * executes a program. Those of faults it still needs until then.
+ */
+static long guest_sigaction(int sig, const struct rt_action *new_action,
+			    struct rt_action *ret_old)
+{
+	struct rt_action action;
+
+	if (is_ours(sig)) {
+		if (ret_old)
+			*ret_old = table_get(sig);
+		return 0;
+	}
+	if (!new_action)
+		return kernel_sigaction(sig, NULL, ret_old);
+	action = *new_action;
+	action.flags |= SA_RESTORER_FLAG;
+	action.restorer = (void *)(uintptr_t)rt_restorer;
+	return kernel_sigaction(sig, &action, ret_old);
+}
+
 /**
  * rt_do_sigaction() - rt_sigaction(2).
  */
@@ -277,6 +299,8 @@ long rt_do_sigaction(int sig, const struct rt_action *new_action, struct rt_acti
 
 	if (sig <= 0 || sig >= _NSIG || (new_action && (sig == SIGKILL || sig == SIGSTOP)))
 		return -EINVAL;
+	if (!rt_is_at_home(&rt_runtime))
+		return guest_sigaction(sig, new_action, ret_old);
 	old = table_get(sig);
 	if (new_action)
 		err = change_action(sig, new_action);
@@ -311,7 +335,7 @@ long rt_do_sigprocmask(int how, const uint64_t *set, uint64_t *ret_old)
 	while (err == -EFAULT); /* only where this stack is managed, and was out just now */
 	if (err)
 		return err;
-	if (set)
+	if (set && rt_is_at_home(&rt_runtime)) /* a vfork child's would be its parent's */
 		hide(how, *set);
 	if (ret_old)
 		*ret_old = old | hidden;

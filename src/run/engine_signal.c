@@ -64,18 +64,13 @@ static long hand_over(vaddr_t va, unsigned int access)
 	return rt_service_call(&request);
 }
 
-static bool is_at_home(const struct runtime *rt)
-{
-	return (uint32_t)sys_call2(SYS_getpid, 0, 0) == rt->pid;
-}
-
 /* Return: 0: the access may go on, or be tried again; -EFAULT; -EIO. */
 static long resolve(struct runtime *rt, vaddr_t va, unsigned int access)
 {
 	enum mm_fault_result result;
 	uint32_t seq;
 
-	if (!is_at_home(rt))
+	if (!rt_is_at_home(rt))
 		return hand_over(va, access);
 	do {
 		seq = rt_engine_seq(rt);
@@ -144,7 +139,7 @@ static long resolve_segv(struct runtime *rt, const siginfo_t *info, const uconte
 
 	if (!rt->is_by_segv || info->si_code <= 0 || !is_in_window(rt, va))
 		return -EFAULT;
-	if (!is_at_home(rt) && !rt_port_is_inherited(rt))
+	if (!rt_is_at_home(rt) && !rt_port_is_inherited(rt))
 		return -EFAULT; /* the child of a fork that we were not told of */
 	return resolve(rt, va & PAGE_MASK, access_of(uc));
 }
@@ -207,7 +202,9 @@ void rt_on_sys(int sig, siginfo_t *info, void *context)
 				regs[REG_R10], regs[REG_R8],  regs[REG_R9]};
 
 	rt_altstack_arm(uc);
-	if (info->si_code != BY_FILTER || !is_caught(info->si_syscall, args)) {
+	if (info->si_code != BY_FILTER ||
+	    (!is_caught(info->si_syscall, args) &&
+	     !trap_is_of_libc(info->si_syscall, (vaddr_t)info->si_call_addr))) {
 		rt_action_deliver(sig, info, context);
 		return;
 	}
@@ -218,6 +215,9 @@ void rt_on_sys(int sig, siginfo_t *info, void *context)
 		return;
 	}
 	regs[REG_RAX] = trap_do(info->si_syscall, args);
+	if (info->si_syscall == SYS_rt_sigprocmask) /* it shall last */
+		sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&uc->uc_sigmask,
+			  sizeof(uint64_t));
 }
 
 static bool answer_of(struct runtime *rt, const struct machine_host_fault *fault,
@@ -298,7 +298,7 @@ static int set_up(struct runtime *rt)
 	err = rt_actions_init();
 	if (!err && !is_filtered(rt))
 		err = trap_install();
-	return err;
+	return err ? err : trap_install_libc();
 }
 
 /**

@@ -34,6 +34,7 @@
 #include "run/outcome.h"
 #include "run/port.h"
 #include "run/runtime.h"
+#include "run/swap_defer.h"
 #include "swapdev/file.h"
 
 #define FREEZE_TIMEOUT_NS (10 * RT_SECOND)
@@ -64,6 +65,7 @@ static void wait_for_io(struct runtime *rt)
 	struct timespec timeout = {.tv_nsec = POLL_NS};
 	struct pollfd fds[RUN_AREAS_MAX];
 
+	rt_swap_defer_drain();
 	for (unsigned int i = 0; i < rt->nr_swapdevs; i++)
 		fds[i] = (struct pollfd){swapdev_file_event_fd(rt->swapdevs[i]), POLLIN, 0};
 	sys_call6(SYS_ppoll, (long)fds, rt->nr_swapdevs, (long)&timeout, 0, 0, 0);

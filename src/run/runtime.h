@@ -21,6 +21,9 @@
 #ifndef RUN_RUNTIME_H
 #define RUN_RUNTIME_H
 
+#include <sys/syscall.h>
+
+#include "base/syscall.h"
 #include "ration/mm.h"
 #include "run/engine.h"
 #include "run/gate.h"
@@ -74,6 +77,12 @@ static inline bool rt_touches_window(const struct runtime *rt, vaddr_t start, ui
 	if (start >= rt->window_end)
 		return false;
 	return start >= rt->window_start || len > rt->window_start - start;
+}
+
+/* False in a process that shares this memory, as a vfork child does. */
+static inline bool rt_is_at_home(const struct runtime *rt)
+{
+	return (uint32_t)sys_call2(SYS_getpid, 0, 0) == rt->pid;
 }
 
 static inline bool rt_is_by_signal(void)

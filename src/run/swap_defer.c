@@ -7,6 +7,10 @@
  * and a thread of the runtime submits it; what has ended it leaves to the runtime's threads.
  * They themselves go straight to the device.
  *
+ * A device that is being submitted to must not be copied by a fork, so that thread works inside
+ * the gate. While a fork waits for I/O to end with the gate closed, the service thread does its
+ * work.
+ *
  * The queue has a bound; beyond it submit() takes fewer, as a device with a full queue does.
  * The manager asks again when I/O has ended, and if the queue is full there is some under way.
  */
@@ -169,15 +173,32 @@ static bool device_drain(struct deferred *d)
 	return false;
 }
 
+/**
+ * rt_swap_defer_drain() - submit what is queued.
+ *
+ * Return: true if some is left: a device was full.
+ * Context: a thread of the runtime inside the gate, or the one that has closed it.
+ */
+bool rt_swap_defer_drain(void)
+{
+	bool is_full = false;
+
+	for (unsigned int i = 0; i < nr_devices; i++)
+		is_full |= device_drain(&devices[i]);
+	return is_full;
+}
+
 static void defer_main(void *arg)
 {
-	(void)arg;
+	struct runtime *rt = arg;
+
 	for (;;) {
 		uint32_t seq = __atomic_load_n(&queued_seq, __ATOMIC_SEQ_CST);
-		bool is_full = false;
+		bool is_full;
 
-		for (unsigned int i = 0; i < nr_devices; i++)
-			is_full |= device_drain(&devices[i]);
+		rt_gate_enter(&rt->gate);
+		is_full = rt_swap_defer_drain();
+		rt_gate_leave(&rt->gate);
 		rt_futex_wait(&queued_seq, seq, is_full ? FULL_NS : RT_FOREVER);
 	}
 }
@@ -189,7 +210,8 @@ static void defer_main(void *arg)
  */
 int rt_swap_defer_start(void)
 {
-	struct rt_thread_config cfg = {.name = "ration-swap", .fn = defer_main};
+	struct rt_thread_config cfg = {
+		.name = "ration-swap", .fn = defer_main, .arg = &rt_runtime};
 
 	return nr_devices > 0 ? rt_thread_start(&cfg) : 0;
 }

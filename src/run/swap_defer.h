@@ -9,6 +9,7 @@
 
 int rt_swap_defer_create(struct swapdev *inner, struct swapdev **ret_dev);
 int rt_swap_defer_start(void);
+bool rt_swap_defer_drain(void);
 void rt_swap_defer_forked(void);
 
 #endif

@@ -56,6 +56,8 @@ bool trap_is_innocent(long nr); /* no argument is ever an address */
 /* trap_filter.c: Return: 0 or -errno. */
 int trap_map_stub(void);
 int trap_install(void);
+int trap_install_libc(void);
+bool trap_is_of_libc(long nr, vaddr_t ip);
 
 /* trap_call.c: as the system call. */
 long trap_do(long nr, const long *args);

@@ -61,7 +61,20 @@ static long do_cancellable(long nr, const long *args)
 	return answer(ret);
 }
 
-#define DO(nr, ...) do_cancellable((nr), (const long[TRAP_ARGS]){__VA_ARGS__})
+/* Nothing of it is in the window; where the C library makes it, it would be caught. */
+static long pass_cancellable(long nr, const long *a)
+{
+	int old;
+	long ret;
+
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
+	ret = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	pthread_setcanceltype(old, &old);
+	return answer(ret);
+}
+
+#define PASS(nr, ...) pass_cancellable((nr), (const long[TRAP_ARGS]){__VA_ARGS__})
+#define DO(nr, ...)   do_cancellable((nr), (const long[TRAP_ARGS]){__VA_ARGS__})
 
 /* The C library's own function of a name. */
 #define NEXT(name)                                                                    \
@@ -161,6 +174,8 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int nr)
 {
 	if (nr > 0 && vector_is_caught(iov, (size_t)nr))
 		return DO(SYS_readv, fd, (long)iov, nr);
+	if (rt_is_by_signal())
+		return PASS(SYS_readv, fd, (long)iov, nr);
 	return NEXT(readv)(fd, iov, nr);
 }
 
@@ -168,6 +183,8 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 {
 	if (nr > 0 && vector_is_caught(iov, (size_t)nr))
 		return DO(SYS_writev, fd, (long)iov, nr);
+	if (rt_is_by_signal())
+		return PASS(SYS_writev, fd, (long)iov, nr);
 	return NEXT(writev)(fd, iov, nr);
 }
 
@@ -197,6 +214,8 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	if (message_is_caught(msg))
 		return DO(SYS_sendmsg, fd, (long)msg, flags);
+	if (rt_is_by_signal())
+		return PASS(SYS_sendmsg, fd, (long)msg, flags);
 	return NEXT(sendmsg)(fd, msg, flags);
 }
 
@@ -204,6 +223,8 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	if (message_is_caught(msg))
 		return DO(SYS_recvmsg, fd, (long)msg, flags);
+	if (rt_is_by_signal())
+		return PASS(SYS_recvmsg, fd, (long)msg, flags);
 	return NEXT(recvmsg)(fd, msg, flags);
 }
 
@@ -212,6 +233,8 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int nr, int flags)
 	for (unsigned int i = 0; i < nr && i < IOV_MAX; i++)
 		if (message_is_caught(&msgs[i].msg_hdr))
 			return (int)DO(SYS_sendmmsg, fd, (long)msgs, nr, flags);
+	if (rt_is_by_signal())
+		return (int)PASS(SYS_sendmmsg, fd, (long)msgs, nr, flags);
 	return NEXT(sendmmsg)(fd, msgs, nr, flags);
 }
 
@@ -221,6 +244,8 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int nr, int flags,
 	for (unsigned int i = 0; i < nr && i < IOV_MAX; i++)
 		if (message_is_caught(&msgs[i].msg_hdr))
 			return (int)DO(SYS_recvmmsg, fd, (long)msgs, nr, flags, (long)timeout);
+	if (rt_is_by_signal())
+		return (int)PASS(SYS_recvmmsg, fd, (long)msgs, nr, flags, (long)timeout);
 	return NEXT(recvmmsg)(fd, msgs, nr, flags, timeout);
 }
 

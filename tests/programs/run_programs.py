@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Real programs under `ration run`: same output, same status, nothing added.
 
-    run_programs.py RATION [--small] [--only NAME]... [--parts 2,4] [--json FILE]
+    run_programs.py RATION [--small] [--only NAME]... [--parts 2,4] [--fault ENGINE]...
+                    [--json FILE]
 
 Each program of programs.py runs without Ration, which says how much memory it takes at its
 peak, and then with 1/2 and 1/4 of that (never below its ram_min). Standard output, standard
-error and exit status have to be the same. With --small: the small round, at 1/2 only.
+error and exit status have to be the same. With --fault: under that engine, each of them if
+there are more; otherwise under the one that ration chooses. With --small: the small round, at 1/2 only.
 
 Exit status 1 if anything differs, 77 if nothing could be run.
 """
@@ -13,6 +15,7 @@ Exit status 1 if anything differs, 77 if nothing could be run.
 import argparse
 import ctypes
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -164,12 +167,12 @@ class Case:
         self.fresh()
         return run(self.command, self.work, self.env, 5 * TIME_MIN)
 
-    def managed(self, ram, plain):
+    def managed(self, ram, engine, plain):
         self.fresh()
         limit = max(TIME_MIN, TIME_FACTOR * plain.seconds)
         swap = f"{self.folder}/swap:4G"
-        command = [self.ration, "run", "--ram", str(ram), "--swap", swap, "--stats=json", "--",
-                   *self.command]
+        command = [self.ration, "run", "--ram", str(ram), "--swap", swap, "--stats=json",
+                   *(["--fault", engine] if engine else []), "--", *self.command]
         return run(command, self.work, self.env, limit)
 
 
@@ -182,11 +185,13 @@ def report(rows, name, plain, ram, outcome, wrong):
     row = {"program": name, "peak": plain.peak, "ram": ram, "plain_s": round(plain.seconds, 2),
            "s": round(outcome.seconds, 2), "result": result, "wrong": wrong,
            "remark": remarks(outcome.stats),
+           "engine": outcome.stats.get("fault_engine"),
            "major": outcome.stats.get("major_faults"), "vmstat": outcome.stats.get("vmstat")}
     rows.append(row)
     print(f"{name:24} {plain.peak / MIB:7.1f} MiB  at {ram / MIB:6.1f} MiB  "
           f"{plain.seconds:6.1f} s -> {outcome.seconds:6.1f} s  "
-          f"{row['major'] or 0:8} major  {result} {row['remark']}", flush=True)
+          f"{row['major'] or 0:8} major  {row['engine'] or '':6} {result} {row['remark']}",
+          flush=True)
     for line in wrong:
         print("    " + line, flush=True)
 
@@ -204,8 +209,9 @@ def run_program(program, options, rows):
             report(rows, program.name, plain, 0, plain,
                    [f"without Ration: status {plain.status}, {plain.stderr[-300:]!r}"])
             return
-        for ram in sorted({budget_of(program, plain, p) for p in options.parts}, reverse=True):
-            outcome = case.managed(ram, plain)
+        budgets = sorted({budget_of(program, plain, p) for p in options.parts}, reverse=True)
+        for ram, engine in itertools.product(budgets, options.fault or [""]):
+            outcome = case.managed(ram, engine, plain)
             report(rows, program.name, plain, ram, outcome,
                    differences(program, plain, outcome))
 
@@ -228,6 +234,7 @@ def parse():
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--only", action="append")
     parser.add_argument("--parts", default="")
+    parser.add_argument("--fault", action="append")
     parser.add_argument("--json")
     options = parser.parse_args()
     options.ration = os.path.abspath(options.ration)

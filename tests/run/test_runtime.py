@@ -133,6 +133,36 @@ class Runtime(unittest.TestCase):
     def test_signals_interrupt_nothing(self):
         self.check_same(PROGRAM["storm"], "1", ram="16M")
 
+    def test_corners(self):
+        for switches in ("", "no-move"):
+            with self.subTest(switches=switches):
+                self.check_same(PROGRAM["corners"], ram="16M", switches=switches)
+
+    def test_the_engine_is_the_one_asked_for(self):
+        stats = self.stats("sh", "-c", "echo $(echo a child)", ram="16M")[1]
+        self.assertEqual((stats["fault_engine"], stats["fault_reason"]),
+                         (ENGINE, f"--fault {ENGINE}"))
+
+    def test_nobody_is_managed_too(self):
+        """By the signal engine, whatever was asked for: the other is not allowed."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root to give up its rights")
+        unprivileged = pathlib.Path("/proc/sys/vm/unprivileged_userfaultfd")
+        if unprivileged.exists() and unprivileged.read_text(encoding="ascii").strip() == "1":
+            self.skipTest("anybody may use the thread engine here")
+        os.chmod(self.tmp, 0o777)
+        ration, preload, memory = (shutil.copy(path, self.tmp)
+                                   for path in (RATION, PRELOAD, PROGRAM["memory"]))
+        options = ["--fault", "signal"] if ENGINE == "signal" else []
+        got = subprocess.run([ration, "run", "--ram", "12M", "--swap", f"{self.tmp}/swap:128M",
+                              "--stats=json", *options, memory, "24", "2"], user=65534,
+                             group=65534, extra_groups=[], capture_output=True, check=False,
+                             env={**environment(), "RATION_PRELOAD": preload}, timeout=PATIENCE)
+        self.assertEqual((got.stdout, got.returncode), (plain(memory, "24", "2").stdout, 0), got)
+        stats = json.loads(got.stderr.splitlines()[-1])
+        self.assertEqual(stats["fault_engine"], "signal")
+        self.assertGreater(stats["vmstat"]["pswpin"], 500)
+
     # --- processes ------------------------------------------------------------------------
 
     def test_a_fork_keeps_every_byte(self):
@@ -164,6 +194,11 @@ class Runtime(unittest.TestCase):
             x=$(sh -c 'sleep 0.1 >&- 2>&- & echo out'); echo $x
         """, encoding="ascii")
         self.check_same("sh", str(script), ram="16M")
+
+    def test_what_is_not_managed_is_left_alone(self):
+        """Programs that the runtime does not get into, started from one that it is in."""
+        script = f"{PROGRAM['static_program']}; echo $?; env -i /bin/sh -c 'echo | cat; ls /'"
+        self.check_same("sh", "-c", script, ram="16M")
 
     def test_python_and_its_children(self):
         self.check_same(PYTHON, "-c", """
