@@ -80,22 +80,19 @@ static void *kswapd(void *arg)
 	return NULL;
 }
 
-static void faults_run_in_parallel(uint32_t caps)
+static void run_in_parallel(const struct world_config *cfg)
 {
-	struct world_config cfg = WORLD_CONFIG_DEFAULT;
 	struct world w;
 	struct worker workers[2];
 	pthread_t threads[2], reclaimer;
 
-	cfg.caps = caps;
-	cfg.mode = SWAPDEV_MEM_RANDOM;
-	world_create(&w, &cfg);
+	world_create(&w, cfg);
 	world_map(&w, 0, WORLD_PAGES, RW);
 	is_stopped = false;
 	assert_int_equal(pthread_create(&reclaimer, NULL, kswapd, &w), 0);
 	for (unsigned int i = 0; i < 2; i++) {
 		workers[i] = (struct worker){
-			.w = &w, .first = i * HALF, .seed = test_seed() + i + caps};
+			.w = &w, .first = i * HALF, .seed = test_seed() + i + cfg->caps};
 		assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
 	}
 	for (unsigned int i = 0; i < 2; i++)
@@ -107,6 +104,32 @@ static void faults_run_in_parallel(uint32_t caps)
 	world_settle(&w);
 	world_check(&w);
 	world_destroy(&w);
+}
+
+static void faults_run_in_parallel(uint32_t caps)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+
+	cfg.caps = caps;
+	cfg.mode = SWAPDEV_MEM_RANDOM;
+	run_in_parallel(&cfg);
+}
+
+/* Beside reclaim, which splits, the third thread makes large pages. */
+static void with_larger_pages(void **state)
+{
+	(void)state;
+	for (uint32_t bits = 0; bits < 4; bits += 3) {
+		struct world_config cfg = WORLD_CONFIG_DEFAULT;
+
+		cfg.caps = MACHINE_HUGE | bits; /* none, or accessed and dirty */
+		cfg.mode = SWAPDEV_MEM_RANDOM;
+		cfg.nr_frames = 1100;
+		cfg.min_free_kbytes = 1600;
+		cfg.thp = cfg.thp_64k = MM_THP_ALWAYS;
+		cfg.collapses = true;
+		run_in_parallel(&cfg);
+	}
 }
 
 static void without_accessed_bits(void **state)
@@ -131,5 +154,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(without_accessed_bits),
 	cmocka_unit_test(with_neighbours),
 	cmocka_unit_test(with_accessed_and_dirty_bits),
+	cmocka_unit_test(with_larger_pages),
 };
 TEST_MAIN(tests)
