@@ -57,7 +57,10 @@ static bool access_page_locked(const struct access *a, pte_t *entry, unsigned in
 
 	if (!entry || !entry_allows(*entry, a->kind))
 		return false;
-	*entry |= bits_set(a->space->soft, a->kind);
+	if (level > 0) /* lookups of other pages read it without the stripe */
+		__atomic_fetch_or(entry, bits_set(a->space->soft, a->kind), __ATOMIC_RELAXED);
+	else
+		*entry |= bits_set(a->space->soft, a->kind);
 	at = a->space->soft->machine.ram + pte_pfn(*entry) * PAGE_SIZE +
 	     (a->va & (soft_span(level) - 1));
 	if (a->load)

@@ -107,7 +107,7 @@ static int leaf_change(struct machine_space *space, pte_t *entry, struct machine
 	else if (!pte_is_present(change->new_pte))
 		want = *put_by;
 	mirror = mirror_of(space, entry, change->order / 9);
-	now = soft_entry_swap(space->soft, entry, want);
+	now = __atomic_exchange_n(entry, want, __ATOMIC_ACQ_REL); /* lookups take no lock */
 	if (mirror && change->old_pte != change->new_pte) {
 		now |= mirror_clear(mirror, USED);
 		soft_huge_mirror(pte_is_present(change->new_pte) ? want : 0, mirror);

@@ -7,7 +7,7 @@
 
 #define RW (MM_PROT_READ | MM_PROT_WRITE)
 
-struct range random_range(struct world *w)
+static struct range any_range(struct world *w)
 {
 	struct range r = {.first = (unsigned int)rng_below(&w->rng, WORLD_PAGES)};
 	unsigned int max = rng_chance(&w->rng, 20) ? WORLD_PAGES : 24;
@@ -16,6 +16,15 @@ struct range random_range(struct world *w)
 	if (r.nr > WORLD_PAGES - r.first)
 		r.nr = WORLD_PAGES - r.first;
 	return r;
+}
+
+struct range random_range(struct world *w)
+{
+	/* Larger pages need areas that are not cut everywhere. */
+	if (w->cfg.thp && rng_chance(&w->rng, 25))
+		return (struct range){.first = rng_chance(&w->rng, 50) ? PGTABLE_ENTRIES : 0,
+				      .nr = PGTABLE_ENTRIES};
+	return any_range(w);
 }
 
 bool is_all_mapped(const struct world *w, struct range r)
@@ -150,6 +159,8 @@ void step_any(struct world *w)
 {
 	uint64_t dice = rng_below(&w->rng, 100);
 
+	if (w->cfg.collapses)
+		world_step(w);
 	if (dice < 60)
 		step_touch(w);
 	else if (dice < 70)

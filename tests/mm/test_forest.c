@@ -170,6 +170,9 @@ static void forest_destroy(struct forest *f)
 	world_destroy(&f->w);
 }
 
+/* Of large pages, over all lives. */
+static uint64_t nr_splits;
+
 static void grow(const struct world_config *cfg, unsigned int steps)
 {
 	static struct forest f;
@@ -180,6 +183,7 @@ static void grow(const struct world_config *cfg, unsigned int steps)
 	read_all(&f);
 	world_check(&f.w);
 	assert_true(f.nr_forks > 0 || cfg->nr_slots == 0);
+	nr_splits += WSTAT(&f.w, thp_split_page);
 	forest_destroy(&f);
 }
 
@@ -218,6 +222,28 @@ static void no_processor_uses_a_stale_translation(void **state)
 		cfg.seed = test_seed() + 50 + c;
 		grow(&cfg, STEPS);
 	}
+}
+
+/* Large pages are split by forks, and made again of what is shared and what is not. */
+static void larger_pages_among_relatives(void **state)
+{
+	(void)state;
+	for (unsigned int c = 0; c < 4; c++) {
+		struct world_config cfg = WORLD_CONFIG_DEFAULT;
+
+		cfg.caps = (c % 2 ? TELLS : 0) | MACHINE_HUGE;
+		cfg.mode = SWAPDEV_MEM_RANDOM;
+		cfg.nr_frames = 2200;
+		cfg.min_free_kbytes = 2400;
+		cfg.thp = MM_THP_ALWAYS;
+		cfg.thp_64k = c < 2 ? MM_THP_ALWAYS : MM_THP_NEVER;
+		cfg.collapses = true;
+		cfg.tlb = c % 2 ? &tlb_presets[0] : NULL;
+		cfg.nr_cpus = c % 2 ? 2 : 0;
+		cfg.seed = test_seed() + 80 + c;
+		grow(&cfg, STEPS / 2);
+	}
+	assert_true(nr_splits > 0);
 }
 
 static void memory_runs_full_without_swap(void **state)
@@ -283,6 +309,7 @@ static void failing_allocations_change_nothing(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(every_byte_of_each_is_as_modelled),
 	cmocka_unit_test(no_processor_uses_a_stale_translation),
+	cmocka_unit_test(larger_pages_among_relatives),
 	cmocka_unit_test(memory_runs_full_without_swap),
 	cmocka_unit_test(failing_devices_lose_no_byte),
 	cmocka_unit_test(failing_allocations_change_nothing),

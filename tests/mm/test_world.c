@@ -15,6 +15,18 @@
 #define TELLS (MACHINE_SETS_ACCESSED | MACHINE_SETS_DIRTY)
 #define STEPS 1500
 
+/* Over all lives: what the tests of larger pages must have met. */
+static struct {
+	uint64_t nr_made, nr_split, nr_fallback;
+} huge;
+
+static void count_huge(const struct world *w)
+{
+	huge.nr_made += WSTAT(w, thp_fault_alloc) + WSTAT(w, anon_64k_fault_alloc);
+	huge.nr_split += WSTAT(w, thp_split_page);
+	huge.nr_fallback += WSTAT(w, thp_fault_fallback);
+}
+
 static void live(const struct world_config *cfg, unsigned int steps)
 {
 	struct world w;
@@ -28,7 +40,9 @@ static void live(const struct world_config *cfg, unsigned int steps)
 		step_any(&w);
 		world_check(&w);
 	}
-	assert_true(WSTAT(&w, pswpout) > 0 || cfg->nr_slots == 0);
+	assert_true(WSTAT(&w, pswpout) > 0 || cfg->nr_slots == 0 ||
+		    cfg->nr_frames > 2 * WORLD_PAGES);
+	count_huge(&w);
 	world_destroy(&w);
 }
 
@@ -157,9 +171,10 @@ static void larger_pages_lose_no_byte(void **state)
 		{1600, 2600, MM_THP_ALWAYS, MM_THP_ALWAYS},
 		{1100, 1600, MM_THP_ALWAYS, MM_THP_NEVER},
 		{1100, 1900, MM_THP_ALWAYS, MM_THP_INHERIT},
+		{2600, 0, MM_THP_ALWAYS, MM_THP_ALWAYS},
 		{400, 0, MM_THP_NEVER, MM_THP_ALWAYS},
 		{1100, 1700, MM_THP_MADVISE, MM_THP_ALWAYS},
-		{1100, 1200, MM_THP_MADVISE, MM_THP_MADVISE},
+		{2600, 0, MM_THP_ALWAYS, MM_THP_NEVER},
 	};
 
 	/* What a split or a collapse left in a TLB would show another's content. */
@@ -172,16 +187,19 @@ static void larger_pages_lose_no_byte(void **state)
 		cfg.policy = policy_at(c % 5);
 		cfg.caps = (c % 2 ? TELLS : 0) | MACHINE_HUGE;
 		cfg.mode = c % 4 < 2 ? SWAPDEV_MEM_SYNC : SWAPDEV_MEM_RANDOM;
-		cfg.nr_frames = cases[c % 6].nr_frames;
-		cfg.min_free_kbytes = cases[c % 6].min_free_kbytes;
-		cfg.thp = cases[c % 6].thp;
-		cfg.thp_64k = cases[c % 6].thp_64k;
+		cfg.nr_frames = cases[c % 7].nr_frames;
+		cfg.min_free_kbytes = cases[c % 7].min_free_kbytes;
+		cfg.thp = cases[c % 7].thp;
+		cfg.thp_64k = cases[c % 7].thp_64k;
 		cfg.seed = test_seed() + 400 + c;
 		cfg.collapses = c % 3 > 0;
 		cfg.tlb = tlbs[c % 4] ? tlb_preset_find(tlbs[c % 4]) : NULL;
 		cfg.nr_cpus = cfg.tlb ? 2 : 0;
 		live(&cfg, STEPS / 8);
 	}
+	assert_true(huge.nr_made > 0);
+	assert_true(huge.nr_split > 0);
+	assert_true(huge.nr_fallback > 0);
 }
 
 static void failing_allocations_of_larger_pages(void **state)

@@ -29,6 +29,15 @@ static unsigned int world_cpu(void *arg)
 	return ((struct world *)arg)->cpu;
 }
 
+/* khugepaged never sleeps, and takes what it can get. */
+static void collapse_all(struct mm_system *sys)
+{
+	sys->tune.khugepaged_scan_sleep_millisecs = 0;
+	sys->tune.khugepaged_alloc_sleep_millisecs = 0;
+	sys->tune.khugepaged_max_ptes_swap = PGTABLE_ENTRIES - 1;
+	sys->tune.khugepaged_max_ptes_shared = PGTABLE_ENTRIES - 1;
+}
+
 void world_create(struct world *w, const struct world_config *cfg)
 {
 	struct machine_soft_config soft = {.nr_frames = cfg->nr_frames,
@@ -56,9 +65,7 @@ void world_create(struct world *w, const struct world_config *cfg)
 	mm_cfg.window_end = WORLD_BASE + WORLD_PAGES * PAGE_SIZE;
 	assert_int_equal(mm_system_create(&mm_cfg, &w->sys), 0);
 	if (cfg->collapses)
-		w->sys->tune.khugepaged_scan_sleep_millisecs = 0;
-	if (cfg->collapses)
-		w->sys->tune.khugepaged_alloc_sleep_millisecs = 0;
+		collapse_all(w->sys);
 	if (cfg->nr_slots) {
 		w->dev = device_create(cfg);
 		assert_int_equal(mm_swapon(w->sys, w->dev, 0), 0);

@@ -30,7 +30,7 @@ struct world_config {
 	bool is_linux_reclaim;	 /* mm_config.is_linux_reclaim */
 	uint32_t thp, thp_64k;	 /* enum mm_thp */
 	uint64_t min_free_kbytes;
-	bool collapses; /* khugepaged never sleeps */
+	bool collapses; /* khugepaged never sleeps, and takes what it can get */
 	uint64_t seed;
 	const struct tlb_config *tlb; /* of nr_cpus processors; NULL: accesses without */
 	unsigned int nr_cpus;
