@@ -143,9 +143,10 @@ static bool ahead_attach(struct fault *f, pte_t *pte, vaddr_t va)
 
 /*
  * A page that was read ahead is touched: so will be what was read with it. Each of those would
- * be a fault of its own, of which the machine op is the smaller part.
+ * be a fault of its own, of which the machine op is the smaller part. Of a file it is what is
+ * cached around it (Linux's fault-around).
  */
-static void collect_ahead(struct fault *f, struct translation *t)
+static void collect_block(struct fault *f, struct translation *t)
 {
 	vaddr_t start = align_down(f->va, AROUND_PAGES * PAGE_SIZE);
 	pte_t *first = f->pte - ((f->va - start) >> PAGE_SHIFT);
@@ -157,7 +158,8 @@ static void collect_ahead(struct fault *f, struct translation *t)
 			continue;
 		if (va == f->va)
 			t->target = t->nr;
-		else if (!ahead_attach(f, first + i, va))
+		else if (!(f->is_around ? fault_file_around(f, first + i, va)
+					: ahead_attach(f, first + i, va)))
 			continue;
 		translation_add(f, t, first + i, va);
 	}
@@ -233,8 +235,8 @@ static void translation_collect(struct fault *f, struct translation *t)
 
 	if (faults_cost && f->is_fresh)
 		collect_fresh(f, t);
-	else if (faults_cost && f->is_ahead)
-		collect_ahead(f, t);
+	else if ((faults_cost && f->is_ahead) || (f->is_around && !f->is_fetch))
+		collect_block(f, t);
 	else
 		translation_add(f, t, f->pte, f->va);
 }

@@ -21,9 +21,10 @@ struct fault {
 	pte_t *pte;
 	vaddr_t va;
 	bool is_write;
-	bool is_fresh; /* first touch: the content is to be zeroed */
-	bool is_ahead; /* first touch of a page that was read ahead */
-	bool is_fetch; /* MM_ACCESS_FETCH: the machine is not told */
+	bool is_fresh;	/* first touch: the content is to be zeroed */
+	bool is_ahead;	/* first touch of a page that was read ahead */
+	bool is_around; /* of a file: pages that are cached beside it are mapped too */
+	bool is_fetch;	/* MM_ACCESS_FETCH: the machine is not told */
 };
 
 /* Somebody has what the fault needs; the caller of mm_fault() asks again after a wake. */
@@ -47,6 +48,7 @@ enum mm_fault_result fault_cow(struct fault *f, struct page *old);
 
 /* filefault.c: the area maps a file. Unlock. */
 pte_t fault_file_write_bit(const struct fault *f, const struct page *page);
+bool fault_file_around(struct fault *f, pte_t *pte, vaddr_t va);
 enum mm_fault_result fault_file(struct fault *f); /* the entry is NONE */
 enum mm_fault_result fault_file_mapped(struct fault *f, struct page *page); /* it names page */
 

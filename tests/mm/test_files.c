@@ -68,7 +68,8 @@ static void a_mapped_file_is_read_ahead(void **state)
 	for (unsigned int i = 0; i < 128; i++)
 		assert_int_equal(load(&f, 0, world_va(i)), stamp_of(i));
 	assert_int_equal(WSTAT(&f.w, pgmajfault), 1);
-	assert_int_equal(WSTAT(&f.w, pgfault), 128);
+	/* the first, and the second; then each 16th, and the marked ones at 24, 32, 64, 96 */
+	assert_int_equal(WSTAT(&f.w, pgfault), 2 + 7 + 1);
 	assert_int_equal(WSTAT(&f.w, nr_mapped), 128);
 	world_check(&f.w);
 	map_private(&f, 1, 100, 128);
