@@ -193,9 +193,9 @@ static int entry_unshare(struct mm *mm, vaddr_t va, pte_t *pte)
 	memcpy(page_addr(sys, new), page_addr(sys, old), PAGE_SIZE);
 	sys_lock(sys);
 	page_unhold(new);
-	rmap_detach(mm, old);
 	anon_page_attach(mm, new, va);
 	pte_set(mm, pte, pte_make(page_pfn(sys, new), PTE_IDLE));
+	rmap_detach(mm, old); /* asks the mappers that are left whether it is locked */
 	page_lru_add(sys, new);
 	if (!page_is_mapped(old))
 		anon_page_put(sys, old);
