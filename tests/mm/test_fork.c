@@ -717,6 +717,43 @@ static void shared_mappings_stay_shared(void **state)
 	world_destroy(&w);
 }
 
+/* A lock is not inherited, but keeps what the parent maps, and the copies that it gets. */
+static void locked_pages_stay_locked_for_the_parent(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct world w;
+	struct mm *child;
+	vaddr_t addr;
+
+	(void)state;
+	family_create(&w, &cfg);
+	assert_int_equal(mm_mlock(w.mm, world_va(0), 32 * PAGE_SIZE, 0), 0);
+	assert_int_equal(WSTAT(&w, nr_mlock), 32);
+	child = fork_of(&w, w.mm);
+	assert_int_equal(WSTAT(&w, nr_mlock), 32);
+	poke(&w, child, 1, 100);
+	poke(&w, w.mm, 2, 200);
+	world_check(&w);
+	assert_int_equal(WSTAT(&w, nr_mlock), 32);
+	assert_int_equal(mm_remap(child, world_va(0), 16 * PAGE_SIZE, 16 * PAGE_SIZE,
+				  MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, world_va(200), &addr),
+			 0);
+	world_check(&w);
+	assert_int_equal(WSTAT(&w, nr_mlock), 32);
+	assert_int_equal(mm_remap(w.mm, world_va(16), 16 * PAGE_SIZE, 16 * PAGE_SIZE,
+				  MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, world_va(300), &addr),
+			 0);
+	world_check(&w);
+	assert_int_equal(WSTAT(&w, nr_mlock), 32);
+	assert_int_equal(peek(&w, child, 201), 100);
+	assert_int_equal(peek(&w, child, 202), 3);
+	assert_int_equal(peek(&w, w.mm, 2), 200);
+	assert_int_equal(peek(&w, w.mm, 300), 17);
+	mm_destroy(child);
+	world_check(&w);
+	world_destroy(&w);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(each_side_has_what_it_had_and_wrote),
 	cmocka_unit_test(reading_after_a_fork_is_no_fault),
@@ -735,6 +772,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_machine_that_refuses_changes_nothing),
 	cmocka_unit_test(an_exit_waits_for_reclaim),
 	cmocka_unit_test(shared_mappings_stay_shared),
+	cmocka_unit_test(locked_pages_stay_locked_for_the_parent),
 	cmocka_unit_test(without_frames_a_write_is_out_of_memory),
 };
 TEST_MAIN(tests)
