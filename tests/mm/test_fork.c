@@ -754,6 +754,33 @@ static void locked_pages_stay_locked_for_the_parent(void **state)
 	world_destroy(&w);
 }
 
+/* What a processor had translated writable before the fork is so no more. */
+static void no_tlb_writes_to_what_is_shared(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct world w;
+	struct mm *child;
+
+	(void)state;
+	cfg.caps = TELLS;
+	cfg.tlb = &tlb_presets[0];
+	cfg.nr_cpus = 2;
+	family_create(&w, &cfg);
+	for (unsigned int round = 0; round < 4; round++) {
+		for (unsigned int i = 0; i < PAGES; i++)
+			poke(&w, w.mm, i, 1000 * round + i + 1);
+		child = fork_of(&w, w.mm);
+		for (unsigned int i = 0; i < PAGES; i++) {
+			poke(&w, w.mm, i, 7);
+			assert_int_equal(peek(&w, child, i), 1000 * round + i + 1);
+			poke(&w, child, i, 8);
+			assert_int_equal(peek(&w, w.mm, i), 7);
+		}
+		mm_destroy(child);
+	}
+	world_destroy(&w);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(each_side_has_what_it_had_and_wrote),
 	cmocka_unit_test(reading_after_a_fork_is_no_fault),
@@ -771,6 +798,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_fork_that_fails_changes_nothing),
 	cmocka_unit_test(a_machine_that_refuses_changes_nothing),
 	cmocka_unit_test(an_exit_waits_for_reclaim),
+	cmocka_unit_test(no_tlb_writes_to_what_is_shared),
 	cmocka_unit_test(shared_mappings_stay_shared),
 	cmocka_unit_test(locked_pages_stay_locked_for_the_parent),
 	cmocka_unit_test(without_frames_a_write_is_out_of_memory),

@@ -332,6 +332,8 @@ static void interleave_some(uint32_t caps, uint64_t seed, unsigned int steps)
 	world_create(&w, &cfg);
 	world_map(&w, 0, LOOSE + LOOSE_NR, RW);
 	install(&w);
+	for (unsigned int i = 0; in.has_kin && i < KIN_MAX - 1; i++)
+		kin_fork(&w, &in.kin[i]); /* no hook runs yet */
 	in.w = &w;
 	for (unsigned int i = 0; i < steps; i++)
 		outer_step(&w);
