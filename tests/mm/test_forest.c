@@ -117,6 +117,10 @@ static void forest_step(struct forest *f)
 		put_down(f);
 		take_up(f, (unsigned int)rng_below(&f->w.rng, f->nr));
 	}
+	if (f->w.mm->is_oom_victim) {
+		step_exit(f); /* all that a killed program does */
+		return;
+	}
 	if (dice < 8)
 		step_fork(f);
 	else if (dice < 14)

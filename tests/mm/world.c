@@ -151,7 +151,11 @@ enum mm_fault_result world_write(struct world *w, unsigned int page)
 {
 	struct model_page *m = &w->model[page];
 	uint64_t stamp = ++w->next_stamp;
-	enum mm_fault_result result = world_access(w, world_va(page), &stamp, true);
+	enum mm_fault_result result;
+
+	if (w->mm->is_oom_victim)
+		return MM_FAULT_OOM; /* killed: it makes no access any more */
+	result = world_access(w, world_va(page), &stamp, true);
 
 	if (result > MM_FAULT_MAJOR)
 		return result;
@@ -167,7 +171,11 @@ enum mm_fault_result world_read(struct world *w, unsigned int page)
 {
 	struct model_page *m = &w->model[page];
 	uint64_t head, tail;
-	enum mm_fault_result result = world_access(w, world_va(page), &head, false);
+	enum mm_fault_result result;
+
+	if (w->mm->is_oom_victim)
+		return MM_FAULT_OOM;
+	result = world_access(w, world_va(page), &head, false);
 
 	if (result > MM_FAULT_MAJOR)
 		return result;
