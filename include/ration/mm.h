@@ -152,6 +152,7 @@ enum mm_fault_result {
 	X(workingset_restore_file)       \
 	X(pgcow)                         \
 	X(allocstall)                    \
+	X(slabs_scanned)                 \
 	X(pageoutrun)                    \
 	X(kswapd_low_wmark_hit_quickly)  \
 	X(kswapd_high_wmark_hit_quickly) \

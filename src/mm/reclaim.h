@@ -8,6 +8,9 @@
 
 #include "mm/system.h"
 
+/* shrinker.c */
+uint64_t shrink_slab(struct mm_system *sys, unsigned int priority);
+
 /* balloon.c */
 int balloon_check(struct mm_system *sys);
 

@@ -295,6 +295,50 @@ uint32_t slab_shrink(struct mm_system *sys)
 }
 
 /**
+ * slab_count_free() - frames of slabs without an object in use.
+ *
+ * Context: mm_system.lock held.
+ */
+uint64_t slab_count_free(struct mm_system *sys)
+{
+	struct kmem_cache *cache;
+	uint64_t frames = 0;
+
+	list_for_each_entry (cache, &sys->slab->caches, node) {
+		if (cache->current && cache->current->slab_inuse == 0)
+			frames += 1u << cache->current->slab_order;
+		for (pfn_t pfn = cache->free.head; pfn != PFN_NONE;
+		     pfn = page_of(sys, pfn)->next)
+			frames += 1u << page_of(sys, pfn)->slab_order;
+	}
+	return frames;
+}
+
+/**
+ * slab_shrink_frames() - give free slabs back, cache by cache, until it is enough.
+ * @nr: frames.
+ *
+ * Return: frames given back; the last slab may make it more than @nr.
+ * Context: mm_system.lock held.
+ */
+uint64_t slab_shrink_frames(struct mm_system *sys, uint64_t nr)
+{
+	struct kmem_cache *cache;
+	uint64_t frames = 0;
+	struct page *slab;
+
+	list_for_each_entry (cache, &sys->slab->caches, node) {
+		while (frames < nr && (slab = slab_pop(sys, &cache->free)) != NULL)
+			frames += slab_destroy(sys, slab);
+		if (frames < nr && cache->current && cache->current->slab_inuse == 0) {
+			frames += slab_destroy(sys, cache->current);
+			cache->current = NULL;
+		}
+	}
+	return frames;
+}
+
+/**
  * kmem_cache_create() - a cache of objects of one size.
  * @name: for monitors; kept, not copied.
  * @size: bytes of an object, 1 .. 4 MiB.

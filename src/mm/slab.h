@@ -36,7 +36,10 @@ void *kzalloc(struct mm_system *sys, uint64_t size);
 void kfree(struct mm_system *sys, void *object);
 void kmem_cache_get_stat(const struct mm_system *sys, const struct kmem_cache *cache,
 			 struct kmem_cache_stat *ret_stat);
-uint32_t slab_shrink(struct mm_system *sys); /* frames given back to the buddy system */
+uint32_t slab_shrink(struct mm_system *sys);
+uint64_t slab_count_free(struct mm_system *sys);
+uint64_t slab_shrink_frames(struct mm_system *sys,
+			    uint64_t nr); /* frames given back to the buddy system */
 int slab_check(struct mm_system *sys);
 
 #endif

@@ -97,6 +97,8 @@ struct hugetlb_pool {
 	uint64_t nr_surplus;  /* HugePages_Surp: above what was asked for; freed when unused */
 };
 
+#define NR_SHRINKERS 1
+
 struct mm_system {
 	struct mm_lock lock;
 	struct mm_config cfg;	 /* (c), but for what mm_sysctl_set() changes */
@@ -110,7 +112,8 @@ struct mm_system {
 	struct list_head mms;
 	struct page_list balloon; /* frames that were taken away (mm/balloon.c) */
 	uint64_t nr_mms_ever;
-	uint64_t nr_oom_dying; /* victims that have not been reaped */
+	uint64_t shrink_deferred[NR_SHRINKERS]; /* work put off (mm/shrinker.c) */
+	uint64_t nr_oom_dying;			/* victims that have not been reaped */
 	struct kmem_cache *mm_cache, *vma_cache;
 	struct filemap_state files;
 

@@ -229,6 +229,7 @@ static unsigned int reclaim_scan(struct mapper_scan *rc, unsigned int nr, unsign
 				 bool is_kswapd)
 {
 	struct mm_system *sys = rc->sys;
+	unsigned int slabs;
 	struct policy_scan scan = {
 		.priority = priority,
 		.nr_reclaim = nr,
@@ -244,14 +245,12 @@ static unsigned int reclaim_scan(struct mapper_scan *rc, unsigned int nr, unsign
 		.harvest = harvest,
 		.evict = evict,
 	};
-	unsigned int slabs = 0;
 
 	scan_set_marks(sys, &scan);
 	sys->policy_ops->shrink(sys->policy, &scan);
 	cull_locked(rc);
 	rc->nr_scanned += scan.nr_scanned;
-	if (priority < POLICY_PRIORITY_MAX - 2)
-		slabs = slab_shrink(sys);
+	slabs = (unsigned int)shrink_slab(sys, priority);
 	count_scan(sys, &scan, is_kswapd);
 	return scan.nr_gone + slabs;
 }
