@@ -14,7 +14,7 @@
  * 2. An argument of a size that is not known here is touched, and the call is made on the place
  *    itself, again if it answers EFAULT: TRIES_MAX times, for the address may be wrong, inside.
  * 3. The copies fail where the kernel's would: EFAULT. What was written before stays written.
- * 4. The offset within a page is kept: what is aligned for O_DIRECT stays so.
+ * 4. What is aligned to a sector or a page for O_DIRECT, and as long as that, stays so.
  */
 #include <errno.h>
 #include <string.h>
@@ -29,7 +29,8 @@
 
 #define BUFFER_MAX   ((size_t)1 << 20)
 #define SMALL_BYTES  1024
-#define MEDIUM_BYTES ((size_t)64 << 10)
+#define MEDIUM_BYTES (((size_t)64 << 10) + 256) /* and what goes with so much data */
+#define SECTOR	     512
 #define TRIES_MAX    8
 #define ROOM_MIN     ((size_t)96 << 10) /* on a stack of ours, for a medium buffer and more */
 
@@ -216,7 +217,7 @@ static long do_in(struct job *job, struct bounce *b)
 
 __attribute__((noinline)) static long do_in_small(struct job *job)
 {
-	char buffer[SMALL_BYTES];
+	char buffer[SMALL_BYTES] __attribute__((aligned(SECTOR)));
 	struct bounce b = {.at = buffer, .end = buffer + sizeof(buffer)};
 
 	return do_in(job, &b);
@@ -224,7 +225,7 @@ __attribute__((noinline)) static long do_in_small(struct job *job)
 
 __attribute__((noinline)) static long do_in_medium(struct job *job)
 {
-	char buffer[MEDIUM_BYTES];
+	char buffer[MEDIUM_BYTES] __attribute__((aligned(4096)));
 	struct bounce b = {.at = buffer, .end = buffer + sizeof(buffer)};
 
 	return do_in(job, &b);
@@ -254,13 +255,6 @@ static bool has_room(void)
 	       here - (rt_altstack_top(here) - ALTSTACK_BYTES) > ROOM_MIN;
 }
 
-/* Aligned as O_DIRECT wants it, and large enough for that. */
-static bool wants_alignment(const struct job *job, size_t total)
-{
-	return (job->call->flags & TRAP_STREAM) && total >= 512 &&
-	       ((job->args[1] | job->args[2]) & 511) == 0;
-}
-
 static long do_once(struct job *job)
 {
 	size_t total;
@@ -268,8 +262,6 @@ static long do_once(struct job *job)
 
 	if (err)
 		return err;
-	if (wants_alignment(job, total))
-		return do_in_mapping(job, total);
 	if (total <= SMALL_BYTES)
 		return do_in_small(job);
 	if (total <= MEDIUM_BYTES && has_room())

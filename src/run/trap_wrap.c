@@ -34,6 +34,9 @@
 #include "run/runtime.h"
 #include "run/trap.h"
 
+#define SMALL_BYTES  1000 /* as in trap_call.c, with room for a name */
+#define MEDIUM_BYTES 65536
+
 #define EXPORT __attribute__((visibility("default")))
 
 static long answer(long ret)
@@ -47,6 +50,15 @@ static long answer(long ret)
 static bool is_caught(const void *addr)
 {
 	return trap_is_inside(addr) && rt_is_by_signal();
+}
+
+/*
+ * Data that is best moved from here. What has no room on this stack is better let be caught,
+ * for there is room on the stack of signals; the next larger needs a mapping in either case.
+ */
+static bool data_is_caught(const void *buf, size_t n)
+{
+	return is_caught(buf) && (n <= SMALL_BYTES || n > MEDIUM_BYTES);
 }
 
 /* Where a thread may be cancelled. */
@@ -93,14 +105,14 @@ static long pass_cancellable(long nr, const long *a)
 
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
-	if (is_caught(buf))
+	if (data_is_caught(buf, n))
 		return DO(SYS_read, fd, (long)buf, (long)n);
 	return NEXT(read)(fd, buf, n);
 }
 
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
 {
-	if (is_caught(buf))
+	if (data_is_caught(buf, n))
 		return DO(SYS_write, fd, (long)buf, (long)n);
 	return NEXT(write)(fd, buf, n);
 }
@@ -109,7 +121,7 @@ EXPORT ssize_t write(int fd, const void *buf, size_t n)
 	EXPORT ssize_t name(int fd, void *buf, size_t n, off64_t at);             \
 	EXPORT ssize_t name(int fd, void *buf, size_t n, off64_t at)              \
 	{                                                                         \
-		if (is_caught(buf))                                               \
+		if (data_is_caught(buf, n))                                       \
 			return DO(SYS_pread64, fd, (long)buf, (long)n, (long)at); \
 		return NEXT(name)(fd, buf, n, at);                                \
 	}
@@ -118,7 +130,7 @@ EXPORT ssize_t write(int fd, const void *buf, size_t n)
 	EXPORT ssize_t name(int fd, const void *buf, size_t n, off64_t at);        \
 	EXPORT ssize_t name(int fd, const void *buf, size_t n, off64_t at)         \
 	{                                                                          \
-		if (is_caught(buf))                                                \
+		if (data_is_caught(buf, n))                                        \
 			return DO(SYS_pwrite64, fd, (long)buf, (long)n, (long)at); \
 		return NEXT(name)(fd, buf, n, at);                                 \
 	}
@@ -130,14 +142,14 @@ PWRITE(pwrite64)
 
 EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 {
-	if (is_caught(buf))
+	if (data_is_caught(buf, n))
 		return DO(SYS_sendto, fd, (long)buf, (long)n, flags);
 	return NEXT(send)(fd, buf, n, flags);
 }
 
 EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
-	if (is_caught(buf))
+	if (data_is_caught(buf, n))
 		return DO(SYS_recvfrom, fd, (long)buf, (long)n, flags);
 	return NEXT(recv)(fd, buf, n, flags);
 }
