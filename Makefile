@@ -25,6 +25,9 @@ check-programs:
 	@scripts/setup programs
 	@scripts/check-programs
 
+fidelity: setup
+	@scripts/fidelity
+
 bench: all
 	@scripts/bench
 
