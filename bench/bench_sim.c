@@ -4,10 +4,14 @@
  *
  *   replay_hit_zipf      replay alone, all pages translated: 64 MiB by Zipf's law
  *   replay_hit_uniform   the same, uniform over 256 MiB
+ *   replay_clock_zipf    as replay_hit_zipf, with the policy CLOCK
+ *   replay_tlb_lackey    a real program's trace, through the TLB of a Skylake
+ *   replay_tlb_zipf      as replay_hit_zipf, through that TLB, which it mostly misses
  *   sim_zipf             pattern and replay, all pages translated
  *   sim_zipf_miss_1      pattern and replay, RAM for most of it: about 1 of 100 faults
  *   sim_sequential_miss  pattern and replay, twice the RAM in order: each page faults
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,6 +25,8 @@
 struct sim {
 	const char *pattern_text;
 	uint64_t ram_bytes;
+	const char *policy, *tlb; /* NULL: two-lists; none */
+	bool is_trace;
 	struct pattern_spec spec;
 	struct pattern *pattern;
 	struct sim_replay *replay;
@@ -84,12 +90,32 @@ static void run_replay(void *arg, uint64_t nr_ops)
 	}
 }
 
+/* From its start: a tape is filled by as many turns as it takes. */
+static unsigned int read_trace(struct trace_access *out, unsigned int max)
+{
+	struct sim_error error = {.why = "the trace cannot be read"};
+	struct trace_reader *reader;
+	struct trace_error why;
+	unsigned int nr = 0;
+	int got = 1;
+
+	must(trace_open(LACKEY_TRACE, &reader, &why), &error);
+	for (; got > 0 && nr < max; nr += (unsigned int)got) {
+		got = trace_next(reader, out + nr, max - nr < CHUNK ? max - nr : CHUNK, &why);
+		must(got < 0, &error);
+	}
+	trace_close(reader);
+	must(nr == 0, &error);
+	return nr;
+}
+
 static void fill_tape(struct sim *sim)
 {
 	sim->tape = malloc(TAPE * sizeof(*sim->tape));
 	must(!sim->tape, &(struct sim_error){.why = "no memory"});
 	for (unsigned int at = 0; at < TAPE;)
-		at += next_accesses(sim, sim->tape + at, TAPE - at);
+		at += sim->is_trace ? read_trace(sim->tape + at, TAPE - at)
+				    : next_accesses(sim, sim->tape + at, TAPE - at);
 }
 
 static void sim_create(struct sim *sim, bool is_tape)
@@ -100,13 +126,16 @@ static void sim_create(struct sim *sim, bool is_tape)
 		.swap = *swapdev_model_preset("nvme"),
 		.swappiness = 60,
 		.page_cluster = 3,
-		.policy = sim_policy("two-lists"),
+		.policy = sim_policy(sim->policy ? sim->policy : "two-lists"),
+		.tlb = sim->tlb ? tlb_preset_find(sim->tlb) : NULL,
 		.costs = SIM_COSTS_DEFAULT,
 	};
 	struct sim_error error;
 
-	must(pattern_parse(sim->pattern_text, 1, &sim->spec, &error), &error);
-	rewind_pattern(sim);
+	if (!sim->is_trace) {
+		must(pattern_parse(sim->pattern_text, 1, &sim->spec, &error), &error);
+		rewind_pattern(sim);
+	}
 	must(sim_replay_create(&cfg, &sim->replay, &error), &error);
 	if (is_tape)
 		fill_tape(sim);
@@ -117,12 +146,19 @@ int main(int argc, char **argv)
 {
 	static struct sim hit_zipf = {"zipf,pages=16384", 512ull << 20};
 	static struct sim hit_uniform = {"uniform,pages=65536", 512ull << 20};
+	static struct sim clock_zipf = {"zipf,pages=16384", 512ull << 20, .policy = "clock"};
+	static struct sim tlb_lackey = {
+		.ram_bytes = 512ull << 20, .tlb = "skylake", .is_trace = true};
+	static struct sim tlb_zipf = {"zipf,pages=16384", 512ull << 20, .tlb = "skylake"};
 	static struct sim zipf = {"zipf,pages=16384", 512ull << 20};
 	static struct sim zipf_miss = {"zipf,pages=65536,s=1.2", 136ull << 20};
 	static struct sim sequential_miss = {"sequential,pages=65536", 128ull << 20};
 	const struct bench benches[] = {
 		{"replay_hit_zipf", run_replay, &hit_zipf},
 		{"replay_hit_uniform", run_replay, &hit_uniform},
+		{"replay_clock_zipf", run_replay, &clock_zipf},
+		{"replay_tlb_lackey", run_replay, &tlb_lackey},
+		{"replay_tlb_zipf", run_replay, &tlb_zipf},
 		{"sim_zipf", run_sim, &zipf},
 		{"sim_zipf_miss_1", run_sim, &zipf_miss},
 		{"sim_sequential_miss", run_sim, &sequential_miss},
@@ -130,6 +166,9 @@ int main(int argc, char **argv)
 
 	sim_create(&hit_zipf, true);
 	sim_create(&hit_uniform, true);
+	sim_create(&clock_zipf, true);
+	sim_create(&tlb_lackey, true);
+	sim_create(&tlb_zipf, true);
 	sim_create(&zipf, false);
 	sim_create(&zipf_miss, false);
 	sim_create(&sequential_miss, false);
