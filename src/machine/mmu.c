@@ -130,8 +130,10 @@ static bool walk_step(struct walk *w)
 
 	w->slot = slot_of(w);
 	entry = __atomic_load_n(w->slot, __ATOMIC_ACQUIRE);
-	if (w->mmu->tlb)
+	if (w->mmu->tlb) {
 		w->mmu->tlb->stats.walk_steps++;
+		w->mmu->tlb->slow_cycles += w->mmu->tlb->cfg.cycles.walk_step;
+	}
 	if (!(entry & PTE_PRESENT))
 		return walk_faults(w, 0);
 	if (has_reserved_bits(w, entry))
@@ -259,8 +261,10 @@ enum mmu_result mmu_translate_slow(struct mmu *mmu, const struct mmu_space *spac
 		return MMU_OK;
 	}
 	if (!walk(&w)) {
-		if (t)
+		if (t) {
 			t->stats.walks_faulted[kind]++;
+			t->slow_cycles += t->cfg.cycles.walk;
+		}
 		ret->error_code = w.error_code;
 		return MMU_PAGE_FAULT;
 	}

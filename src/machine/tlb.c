@@ -418,6 +418,7 @@ const struct tlb_entry *tlb_lookup(struct tlb *t, vaddr_t va, uint16_t asid, enu
 			return NULL;
 		}
 		t->stats.hits[level][kind][e->size]++;
+		t->slow_cycles += level ? t->cfg.cycles.l2_hit : t->cfg.cycles.l1_hit;
 		if (level == 0) {
 			t->hints[kind][va >> PAGE_SHIFT & (TLB_HINTS - 1)] = e;
 			return e;
@@ -454,6 +455,7 @@ const struct tlb_entry *tlb_peek(const struct tlb *t, vaddr_t va, uint16_t asid,
 const struct tlb_entry *tlb_fill(struct tlb *t, const struct tlb_page *page)
 {
 	t->stats.walks[page->kind][page->size]++;
+	t->slow_cycles += t->cfg.cycles.walk;
 	level_insert(t, 1, page);
 	return first_level_fill(t, page);
 }
@@ -603,6 +605,7 @@ struct tlb_stats tlb_stats_get(const struct tlb *t)
 void tlb_stats_reset(struct tlb *t)
 {
 	memset(&t->stats, 0, sizeof(t->stats));
+	t->slow_cycles = 0;
 	memset(t->fast_hits, 0, sizeof(t->fast_hits));
 	memset(t->fast_hits_big, 0, sizeof(t->fast_hits_big));
 }

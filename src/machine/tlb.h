@@ -87,6 +87,7 @@ struct tlb {
 	uint64_t fast_hits[TLB_NR_KINDS]; /* of the first level, of all sizes */
 	uint64_t fast_hits_big[TLB_NR_KINDS][TLB_NR_SIZES]; /* of these, above 4K */
 	struct tlb_stats stats; /* without the above: tlb_stats_get() */
+	uint64_t slow_cycles;	/* of tlb_cycles(), those beside the fast hits */
 	struct tlb_array arrays[TLB_ARRAYS_MAX];
 	/* The array of a level that holds pages of a size, or NULL. */
 	struct tlb_array *by_size[TLB_NR_LEVELS][TLB_NR_KINDS][TLB_NR_SIZES];
