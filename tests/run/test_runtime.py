@@ -110,7 +110,8 @@ class Runtime(unittest.TestCase):
         self.assertGreater(stats["vmstat"]["pswpout"], 1000)
         self.assertGreater(stats["vmstat"]["pswpin"], 1000)
         self.assertGreater(stats["vmstat"]["pgmajfault"], 100)
-        budget = 16 * MIB * 1.05 + idle["rss_peak_bytes"]
+        # 1 MiB: the kernel counts RSS by processor, and adds up in batches of 32 pages.
+        budget = 16 * MIB * 1.05 + idle["rss_peak_bytes"] + MIB
         self.assertLess(stats["rss_peak_bytes"], budget)
 
     def test_where_userfaultfd_is_filtered_segv_takes_over(self):
