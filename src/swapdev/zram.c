@@ -45,7 +45,7 @@
 #include "base/list.h"
 #include "swapdev/common.h"
 
-#define TIGHT_PART  8  /* tight: less than 1/8 of the frames is left */
+#define TIGHT_PART  2  /* tight: half of the frames are used */
 #define WRITES_PART 64 /* pages on their way behind: at most 1/64 of the frames */
 
 static struct zram_front *front_of(struct swapdev *dev)
