@@ -7,7 +7,6 @@
 
 #include "mm/reclaim.h"
 #include "mm/vma.h"
-#include "ration/oom.h"
 #include "support/test.h"
 #include "world.h"
 
@@ -654,39 +653,6 @@ static void an_exit_waits_for_reclaim(void **state)
 	world_destroy(&w);
 }
 
-/* The copy's frame comes from reclaim, and where there is none the write is out of memory. */
-static void without_frames_a_write_is_out_of_memory(void **state)
-{
-	struct world_config cfg = WORLD_CONFIG_DEFAULT;
-	enum mm_fault_result result = MM_FAULT_MINOR;
-	unsigned int nr = 0;
-	struct world w;
-	struct mm *child, *parent;
-
-	(void)state;
-	cfg.nr_slots = 0;
-	world_create(&w, &cfg);
-	world_map(&w, 0, 200, RW);
-	for (unsigned int i = 0; i < 200; i++)
-		poke(&w, w.mm, i, i + 1);
-	child = fork_of(&w, w.mm);
-	parent = w.mm;
-	assert_int_equal(mm_set_oom_score_adj(parent, MM_OOM_SCORE_ADJ_MIN), 0);
-	w.mm = child;
-	while (nr < 200 && result <= MM_FAULT_MAJOR) {
-		uint64_t value = 7;
-
-		result = world_access(&w, world_va(nr++), &value, true);
-	}
-	w.mm = parent;
-	assert_int_equal(result, MM_FAULT_OOM);
-	world_check(&w);
-	for (unsigned int i = 0; i < 200; i++)
-		assert_int_equal(peek(&w, w.mm, i), i + 1);
-	mm_destroy(child);
-	world_destroy(&w);
-}
-
 /* What is shared by its mapping is shared by a fork, not copied. */
 static void shared_mappings_stay_shared(void **state)
 {
@@ -801,6 +767,5 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(no_tlb_writes_to_what_is_shared),
 	cmocka_unit_test(shared_mappings_stay_shared),
 	cmocka_unit_test(locked_pages_stay_locked_for_the_parent),
-	cmocka_unit_test(without_frames_a_write_is_out_of_memory),
 };
 TEST_MAIN(tests)

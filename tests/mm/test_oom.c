@@ -250,6 +250,29 @@ static void a_victim_in_use_is_reaped_later(void **state)
 	world_destroy(&w);
 }
 
+/* The frame of a copy on write comes from reclaim; where there is none, the writer goes. */
+static void a_copy_that_cannot_be_had(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct mm *child;
+	struct world w;
+
+	(void)state;
+	cfg.caps = MACHINE_MAPS_SHARED;
+	begin_with(&w, &cfg, 0);
+	for (unsigned int i = 0; i < 200; i++)
+		assert_in_range(world_write(&w, i), 0, MM_FAULT_MAJOR);
+	assert_int_equal(mm_set_oom_score_adj(w.mm, MM_OOM_SCORE_ADJ_MIN), 0);
+	assert_int_equal(mm_fork(w.mm, &child), 0);
+	assert_int_equal(fill(&w, child, 200), MM_FAULT_OOM);
+	assert_ptr_equal(killed[0], child);
+	world_check(&w);
+	for (unsigned int i = 0; i < 200; i++)
+		assert_in_range(world_read(&w, i), 0, MM_FAULT_MAJOR);
+	mm_destroy(child);
+	world_destroy(&w);
+}
+
 /* A system with one address space says so to whoever asks, as ever. */
 static void alone_nobody_is_chosen(void **state)
 {
@@ -333,6 +356,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_first_to_go_is_small),
 	cmocka_unit_test(the_asker_goes_where_it_is_told),
 	cmocka_unit_test(a_victim_in_use_is_reaped_later),
+	cmocka_unit_test(a_copy_that_cannot_be_had),
 	cmocka_unit_test(alone_nobody_is_chosen),
 	cmocka_unit_test(the_report_reads_as_linuxs),
 };
