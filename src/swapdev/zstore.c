@@ -146,9 +146,10 @@ static void classes_init(struct zstore *store, unsigned int step)
 				ZSTORE_SIZE_MIN),
 			ZSTORE_SIZE_MAX);
 		struct zstore_class class = class_for(size);
-		struct zstore_class *last = &store->classes[store->nr_classes - 1];
+		const struct zstore_class *last =
+			store->nr_classes ? &store->classes[store->nr_classes - 1] : NULL;
 
-		if (store->nr_classes == 0 || last->max_frames != class.max_frames ||
+		if (!last || last->max_frames != class.max_frames ||
 		    last->nr_objects != class.nr_objects)
 			store->classes[store->nr_classes++] = class;
 		store->class_of[i] = (uint16_t)(store->nr_classes - 1);
