@@ -255,7 +255,7 @@ static int apply_locked(struct machine_memfd *mf, struct machine_batch *batch)
 	return 0;
 }
 
-/* -EAGAIN for what is lacking now: another unmapping makes room. */
+/* -ENOMEM where forgetting has not helped: RLIMIT_AS was set below what there is already. */
 static int memfd_apply(struct machine *m, struct machine_space *space,
 		       struct machine_batch *batch)
 {
@@ -267,7 +267,7 @@ static int memfd_apply(struct machine *m, struct machine_space *space,
 	mm_lock_acquire(&mf->lock);
 	err = apply_locked(mf, batch);
 	mm_lock_release(&mf->lock);
-	return err == -ENOMEM ? -EAGAIN : err;
+	return err;
 }
 
 static int memfd_space_create(struct machine *m, vaddr_t start, vaddr_t end,

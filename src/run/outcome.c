@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "mm/swapdev.h"
@@ -117,6 +118,15 @@ static uint64_t swap_pages(const struct runtime *rt)
 	return pages;
 }
 
+/* Where bringing a page in needs a mapping, the program's own limit may forbid it. */
+static bool is_out_of_addresses(const struct runtime *rt)
+{
+	struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
+
+	sys_call2(SYS_getrlimit, RLIMIT_AS, (long)&limit);
+	return rt->is_by_segv && limit.rlim_cur < rt->window_end - rt->window_start;
+}
+
 static void kill_for_memory(struct runtime *rt)
 {
 	const uint64_t *vmstat = rt->map.share->procs[rt->slot].vmstat;
@@ -125,7 +135,12 @@ static void kill_for_memory(struct runtime *rt)
 	uint64_t used = vmstat[MM_VMSTAT_nr_swap_slots_used] * PAGE_SIZE / MIB;
 	uint64_t swap = swap_pages(rt) * PAGE_SIZE / MIB;
 
-	if (swap == 0)
+	if (is_out_of_addresses(rt))
+		rt_say(rt,
+		       "process %ld has limited its address space (RLIMIT_AS) to less than it "
+		       "has; killed; raise the limit, or use --fault signal",
+		       own_pid());
+	else if (swap == 0)
 		rt_say(rt,
 		       "out of memory: process %ld has touched %lu MiB, has %lu MiB of RAM and "
 		       "no swap; killed; raise --ram or add --swap",
