@@ -179,9 +179,10 @@ static int probe_given(struct launch *launch, const struct machine_host_probe *p
 }
 
 /*
- * The thread engine needs the right to handle the kernel's own faults, the signal engine does
- * not, and that of a memory file needs no userfaultfd at all. Each takes over where those
- * before it, not asked for by name, cannot serve.
+ * The signal engine is the fastest and needs no privilege. The thread engine serves where the
+ * kernel does not answer a fault by a signal, if there is the right to handle the kernel's own
+ * faults; that of a memory file needs no userfaultfd at all, and is never chosen where another
+ * works.
  */
 static int probe_machine(struct launch *launch)
 {
@@ -191,10 +192,10 @@ static int probe_machine(struct launch *launch)
 	machine_host_probe_signals(&by_signal);
 	if (launch->settings.is_fault_given)
 		return probe_given(launch, &probe, &by_signal);
-	if (probe.verdict == MACHINE_HOST_OK)
-		choose(launch, RUN_FAULT_THREAD, "the default");
-	else if (by_signal.verdict == MACHINE_HOST_OK)
-		choose(launch, RUN_FAULT_SIGNAL, "no right to the thread engine");
+	if (by_signal.verdict == MACHINE_HOST_OK)
+		choose(launch, RUN_FAULT_SIGNAL, "the default");
+	else if (probe.verdict == MACHINE_HOST_OK)
+		choose(launch, RUN_FAULT_THREAD, "no userfaultfd by signals");
 	else
 		choose(launch, RUN_FAULT_SEGV, "no userfaultfd");
 	return EXIT_OK;

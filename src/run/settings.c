@@ -170,17 +170,17 @@ static int read_swappiness(const char *text, struct run_settings *settings)
 
 static int read_fault(const char *text, struct run_settings *settings)
 {
-	settings->fault_engine = RUN_FAULT_THREAD;
-	settings->is_fault_given = text != NULL;
-	if (!text || !strcmp(text, "thread"))
-		return EXIT_OK;
 	settings->fault_engine = RUN_FAULT_SIGNAL;
-	if (!strcmp(text, "signal"))
+	settings->is_fault_given = text != NULL;
+	if (!text || !strcmp(text, "signal"))
+		return EXIT_OK;
+	settings->fault_engine = RUN_FAULT_THREAD;
+	if (!strcmp(text, "thread"))
 		return EXIT_OK;
 	settings->fault_engine = RUN_FAULT_SEGV;
 	if (!strcmp(text, "segv"))
 		return EXIT_OK;
-	complain("--fault %s: no such engine; there are --fault thread, --fault signal and "
+	complain("--fault %s: no such engine; there are --fault signal, --fault thread and "
 		 "--fault segv",
 		 text);
 	return EXIT_USAGE;

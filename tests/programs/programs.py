@@ -45,6 +45,7 @@ NUMBERS = "seq %d | shuf --random-source=<(yes) > numbers\n"
 
 PROGRAMS = (
     Program("python", py("data.py"), small=True),
+    Program("python gigabyte", py("../../../demo/job.py")),
     Program("python subprocess", py("spawn.py"), small=True),
     Program("python multiprocessing", py("pool.py")),
     Program("python threading", py("threads.py"), small=True),

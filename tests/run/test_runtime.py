@@ -144,8 +144,18 @@ class Runtime(unittest.TestCase):
         self.assertEqual((stats["fault_engine"], stats["fault_reason"]),
                          (ENGINE, f"--fault {ENGINE}"))
 
+    def test_the_signal_engine_is_the_default(self):
+        if ENGINE != "signal":
+            self.skipTest("once is enough")
+        got = subprocess.run([RATION, "run", "--ram", "16M", "--stats=json", "true"],
+                             capture_output=True, timeout=PATIENCE, check=True,
+                             env=environment())
+        stats = json.loads(got.stderr)
+        self.assertEqual((stats["fault_engine"], stats["fault_reason"]),
+                         ("signal", "the default"))
+
     def test_nobody_is_managed_too(self):
-        """By the signal engine, whatever was asked for: the other is not allowed."""
+        """By the signal engine, if not by that of a memory file: both need no right."""
         if os.geteuid() != 0:
             self.skipTest("needs root to give up its rights")
         unprivileged = pathlib.Path("/proc/sys/vm/unprivileged_userfaultfd")
