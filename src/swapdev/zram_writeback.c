@@ -155,18 +155,26 @@ static struct zram_front *front_of(struct swapdev *dev)
 	return container_of(dev, struct zram_front, dev);
 }
 
+/*
+ * A cluster that is still to be given back is ours, unless a fork's other half reads it: what
+ * was given back with it in mind may not be written anew.
+ */
 bool zram_cluster_get(struct swapdev *dev, uint64_t cluster)
 {
 	struct zram_front *front = front_of(dev);
 	struct zcluster *c =
 		zram_cluster(front->zram, front_key(front, cluster * SWAP_CLUSTER_SLOTS));
-	bool was_put;
+	/* It stays true until we let go, which is_put tells. */
+	bool is_exclusive = zram_cluster_is_exclusive(dev, cluster);
+	bool was_put, is_kept;
 
 	mm_lock_acquire(&front->zram->lock);
 	was_put = c->is_put;
-	c->is_put = false;
+	is_kept = was_put && is_exclusive;
+	if (is_kept)
+		c->is_put = false;
 	mm_lock_release(&front->zram->lock);
-	return was_put || front->behind->ops->cluster_get(front->behind, cluster);
+	return was_put ? is_kept : front->behind->ops->cluster_get(front->behind, cluster);
 }
 
 void zram_cluster_put(struct swapdev *dev, uint64_t cluster)

@@ -301,11 +301,14 @@ static void an_old_write_never_comes_last(void **state)
 	t.dev->ops->cluster_put(t.dev, 0);
 	assert_int_equal(swap_share_count(share, 0), 1);
 	assert_true(t.dev->ops->cluster_get(t.dev, 0)); /* ours still */
+	swap_share_fork(share, 0, 1);
 	t.dev->ops->cluster_put(t.dev, 0);
+	assert_false(t.dev->ops->cluster_get(t.dev, 0)); /* another's, too */
 	while (swapdev_mem_deliver(t.inner, 8) > 0)
 		assert_int_equal(t.dev->ops->poll(t.dev, &done, 1), 0);
 	settle(&t);
 	assert_int_equal(swap_share_count(share, 0), 0);
+	assert_int_equal(swap_share_count(share, 1), 1);
 	close_zram(&t);
 }
 
