@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import stat
@@ -185,6 +186,13 @@ class Runtime(unittest.TestCase):
         for ram in ("64M", "8M"):
             with self.subTest(ram=ram):
                 self.check_same(PROGRAM["forks"], "12", "2", "3", ram=ram)
+
+    def test_a_child_has_the_memory_of_the_moment_of_its_fork(self):
+        seed = os.environ.get("RATION_TEST_SEED") or str(random.randrange(1 << 32))
+        for switches, tier in (("", "off"), ("no-uring", "off")):
+            with self.subTest(switches=switches, tier=tier, seed=seed):
+                self.check_same(PROGRAM["moments"], "1280", "2", "3", seed, ram="4M",
+                                switches=switches, options=["--zram", tier])
 
     def test_a_fork_on_managed_memory(self):
         self.check_same(PROGRAM["stacks"], ram="16M")
