@@ -50,6 +50,13 @@ static bool walk_exclusive(struct page *page, rmap_fn fn, void *arg)
 		  arg);
 }
 
+/* Looks up what maps the page at a place. Return: false if nothing does. */
+static bool find_entry(struct mm_system *sys, const struct page *page, struct rmap_entry *at)
+{
+	at->pte = pgtable_lookup(at->mm, at->va);
+	return at->pte && pte_is_resident(*at->pte) && pte_pfn(*at->pte) == page_pfn(sys, page);
+}
+
 static bool walk_family(struct mm_system *sys, struct page *page, rmap_fn fn, void *arg)
 {
 	const struct anon_family *family = page->family;
@@ -57,9 +64,7 @@ static bool walk_family(struct mm_system *sys, struct page *page, rmap_fn fn, vo
 	uint64_t left = page->mapcount;
 
 	list_for_each_entry (at.mm, &family->mms, family_node) {
-		at.pte = pgtable_lookup(at.mm, at.va);
-		if (!at.pte || !pte_is_resident(*at.pte) ||
-		    pte_pfn(*at.pte) != page_pfn(sys, page))
+		if (!find_entry(sys, page, &at))
 			continue;
 		if (!fn(&at, arg))
 			return false;
@@ -83,9 +88,7 @@ static bool walk_file(struct mm_system *sys, struct page *page, rmap_fn fn, void
 		if (page->index < vma->pgoff || page->index >= vma_index(vma, vma->end))
 			continue;
 		at.va = vma->start + ((page->index - vma->pgoff) << PAGE_SHIFT);
-		at.pte = pgtable_lookup(at.mm, at.va);
-		if (!at.pte || !pte_is_resident(*at.pte) ||
-		    pte_pfn(*at.pte) != page_pfn(sys, page))
+		if (!find_entry(sys, page, &at))
 			continue;
 		if (!fn(&at, arg))
 			return false;

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "filedev/file.h"
 #include "filedev/slots.h"
 #include "support/rng.h"
+#include "support/spawn.h"
 #include "swapdev/faulty.h"
 #include "swapdev/mem.h"
 #include "swapdev/model.h"
@@ -86,34 +86,6 @@ static struct filedev *open_late(const struct kind *kind)
 	return over(store);
 }
 
-struct thread_start {
-	void (*fn)(void *);
-	void *arg;
-};
-
-static void *thread_main(void *arg)
-{
-	struct thread_start start = *(struct thread_start *)arg;
-
-	free(arg);
-	start.fn(start.arg);
-	return NULL;
-}
-
-static int spawn(void (*fn)(void *), void *arg)
-{
-	struct thread_start *start = malloc(sizeof(*start));
-	pthread_t thread;
-
-	*start = (struct thread_start){.fn = fn, .arg = arg};
-	if (pthread_create(&thread, NULL, thread_main, start)) {
-		free(start);
-		return -EAGAIN;
-	}
-	pthread_detach(thread);
-	return 0;
-}
-
 static int open_scratch(void)
 {
 	char path[] = "/tmp/ration-filedev-XXXXXX";
@@ -128,7 +100,7 @@ static struct filedev *open_file(const struct kind *kind)
 {
 	struct filedev_file_config cfg = {.fd = open_scratch(),
 					  .name = "scratch",
-					  .spawn = kind->has_thread ? spawn : NULL};
+					  .spawn = kind->has_thread ? spawn_thread : NULL};
 	struct filedev *dev;
 
 	assert_int_equal(filedev_file_create(&cfg, &dev), 0);

@@ -6,45 +6,17 @@
 #include "support/test.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "filedev/file.h"
 #include "files.h"
+#include "support/spawn.h"
 
 #define PAGES	  800
 #define RECORDS	  (PAGES * 512)
 #define TRIES_MAX 1000000
-
-struct thread_start {
-	void (*fn)(void *);
-	void *arg;
-};
-
-static void *thread_main(void *arg)
-{
-	struct thread_start start = *(struct thread_start *)arg;
-
-	free(arg);
-	start.fn(start.arg);
-	return NULL;
-}
-
-static int spawn(void (*fn)(void *), void *arg)
-{
-	struct thread_start *start = malloc(sizeof(*start));
-	pthread_t thread;
-
-	*start = (struct thread_start){.fn = fn, .arg = arg};
-	if (pthread_create(&thread, NULL, thread_main, start)) {
-		free(start);
-		return -EAGAIN;
-	}
-	pthread_detach(thread);
-	return 0;
-}
 
 static int make_file(void)
 {
@@ -84,7 +56,7 @@ static void disk_open(struct disk *d, bool has_thread)
 	world_create(&d->w, &cfg);
 	d->fd = make_file();
 	file.fd = dup(d->fd);
-	file.spawn = has_thread ? spawn : NULL;
+	file.spawn = has_thread ? spawn_thread : NULL;
 	assert_int_equal(filedev_file_create(&file, &d->dev), 0);
 	assert_int_equal(mm_file_open(d->w.sys, d->dev, &d->file), 0);
 	assert_int_equal(mm_map_file(d->w.mm, d->file, &args, &addr), 0);

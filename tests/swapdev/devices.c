@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/spawn.h"
 #include "swapdev/frames.h"
 #include "swapdev/zram.h"
 
@@ -176,38 +176,6 @@ void make_swap_file(const char *dir, const char *name, uint64_t bytes, char *ret
 		fail_msg("%s", why);
 	file.is_made = false; /* stays */
 	swap_file_close(&file);
-}
-
-struct thread_start {
-	void (*fn)(void *);
-	void *arg;
-};
-
-static void *thread_main(void *arg)
-{
-	struct thread_start start = *(struct thread_start *)arg;
-
-	free(arg);
-	start.fn(start.arg);
-	return NULL;
-}
-
-int spawn_thread(void (*fn)(void *), void *arg)
-{
-	struct thread_start *start = malloc(sizeof(*start));
-	pthread_t thread;
-	int err;
-
-	if (!start)
-		return -ENOMEM;
-	*start = (struct thread_start){.fn = fn, .arg = arg};
-	err = pthread_create(&thread, NULL, thread_main, start);
-	if (err) {
-		free(start);
-		return -err;
-	}
-	pthread_detach(thread);
-	return 0;
 }
 
 int open_file_device(const struct swapdev_file_config *how, uint64_t nr_slots,

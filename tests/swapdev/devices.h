@@ -39,7 +39,6 @@ void make_swap_file(const char *dir, const char *name, uint64_t bytes, char *ret
 /* A file device over a swap file in a directory; both go when the device is closed. */
 int open_file_device(const struct swapdev_file_config *how, uint64_t nr_slots,
 		     struct swapdev **ret_dev);
-int spawn_thread(void (*fn)(void *), void *arg);
 
 /* Pages. */
 void *pages_make(unsigned int nr);

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/spawn.h"
 #include "swapdev/child.h"
 #include "swapdev/devices.h"
 #include "swapdev/header.h"

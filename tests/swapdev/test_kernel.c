@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "support/spawn.h"
 #include "swapdev/child.h"
 #include "swapdev/devices.h"
 #include "swapdev/header.h"
