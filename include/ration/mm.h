@@ -137,6 +137,10 @@ enum mm_fault_result {
 	X(pgscan_direct)                 \
 	X(pgsteal_kswapd)                \
 	X(pgsteal_direct)                \
+	X(pgscan_anon)                   \
+	X(pgscan_file)                   \
+	X(pgsteal_anon)                  \
+	X(pgsteal_file)                  \
 	X(pgactivate)                    \
 	X(pgdeactivate)                  \
 	X(pgrefill)                      \

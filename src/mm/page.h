@@ -133,6 +133,12 @@ static inline bool page_has(const struct page *page, uint32_t flag)
 	return (page->flags & flag) != 0;
 }
 
+/* It belongs to the policy's lists of files, not of what goes to swap (folio_is_file_lru()). */
+static inline bool page_is_file_lru(const struct page *page)
+{
+	return !page_has(page, PG_anon | PG_swapbacked);
+}
+
 static inline unsigned int page_block_order(const struct page *page)
 {
 	return page->flags >> PAGE_ORDER_SHIFT;

@@ -48,7 +48,17 @@ struct policy_scan {
 
 	/* done: frames */
 	unsigned int nr_scanned, nr_gone, nr_activated, nr_deactivated, nr_refill, nr_rotated;
+	unsigned int nr_scanned_file; /* of nr_scanned: page_is_file_lru() */
 };
+
+/* A policy is about to ask whether these may go. */
+static inline void policy_scan_count(struct policy_scan *scan, struct page *const *pages,
+				     unsigned int nr)
+{
+	scan->nr_scanned += nr;
+	for (unsigned int i = 0; i < nr; i++)
+		scan->nr_scanned_file += page_is_file_lru(pages[i]);
+}
 
 struct policy;
 

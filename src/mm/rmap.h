@@ -58,9 +58,10 @@ struct mapper_scan {
 	struct mm_system *sys;
 	struct mm *locked; /* write-locked by the caller, who reclaims from it; or NULL */
 	bool was_refused;  /* pages were passed over because somebody holds an mm of theirs */
-	unsigned int nr_scanned; /* frames looked at by reclaim */
-	bool only_writes;	 /* take only the right to write away */
-	unsigned int nr_dirty;	 /* pages of files that the flusher is to write */
+	unsigned int nr_scanned;   /* frames looked at by reclaim */
+	bool only_writes;	   /* take only the right to write away */
+	unsigned int nr_dirty;	   /* pages of files that the flusher is to write */
+	unsigned int nr_gone_file; /* in one scan: page_is_file_lru() */
 	/* Frames that may have been of locked pages on a list, for which that is no place. */
 	pfn_t culled[8];
 	unsigned int nr_culled;

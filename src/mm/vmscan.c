@@ -179,12 +179,24 @@ static void evict(void *arg, struct page **pages, unsigned int nr,
 		  enum policy_verdict *ret_verdicts)
 {
 	struct mapper_scan *rc = arg;
+	bool is_file[POLICY_BATCH]; /* what is gone may be another page already */
 
+	for (unsigned int i = 0; i < nr; i++)
+		is_file[i] = page_is_file_lru(pages[i]);
 	reclaim_evict(rc->sys, rc->locked, pages, nr, ret_verdicts);
+	for (unsigned int i = 0; i < nr; i++)
+		rc->nr_gone_file += is_file[i] && ret_verdicts[i] == POLICY_GONE;
 }
 
-static void count_scan(struct mm_system *sys, const struct policy_scan *scan, bool is_kswapd)
+static void count_scan(struct mapper_scan *rc, const struct policy_scan *scan, bool is_kswapd)
 {
+	struct mm_system *sys = rc->sys;
+
+	rc->nr_scanned += scan->nr_scanned;
+	STAT(sys, pgscan_anon, scan->nr_scanned - scan->nr_scanned_file);
+	STAT(sys, pgscan_file, scan->nr_scanned_file);
+	STAT(sys, pgsteal_anon, scan->nr_gone - rc->nr_gone_file);
+	STAT(sys, pgsteal_file, rc->nr_gone_file);
 	STAT(sys, pgscan_kswapd, is_kswapd ? scan->nr_scanned : 0);
 	STAT(sys, pgsteal_kswapd, is_kswapd ? scan->nr_gone : 0);
 	STAT(sys, pgscan_direct, is_kswapd ? 0 : scan->nr_scanned);
@@ -246,12 +258,12 @@ static unsigned int reclaim_scan(struct mapper_scan *rc, unsigned int nr, unsign
 		.evict = evict,
 	};
 
+	rc->nr_gone_file = 0;
 	scan_set_marks(sys, &scan);
 	sys->policy_ops->shrink(sys->policy, &scan);
 	cull_locked(rc);
-	rc->nr_scanned += scan.nr_scanned;
 	slabs = (unsigned int)shrink_slab(sys, priority);
-	count_scan(sys, &scan, is_kswapd);
+	count_scan(rc, &scan, is_kswapd);
 	return scan.nr_gone + slabs;
 }
 

@@ -166,7 +166,7 @@ void queue_shrink(struct policy *p, struct policy_scan *scan, bool spares_used)
 			      &batch);
 		if (batch.nr == 0)
 			return;
-		scan->nr_scanned += batch.nr;
+		policy_scan_count(scan, batch.pages, batch.nr);
 		scan->harvest(scan->arg, batch.pages, batch.nr, batch.young);
 		if (spares_used)
 			queue_spare(p, scan, &batch);

@@ -192,7 +192,7 @@ static void random_shrink(struct policy *p, struct policy_scan *scan)
 		if (nr == 0)
 			return;
 		budget -= nr;
-		scan->nr_scanned += nr;
+		policy_scan_count(scan, pages, nr);
 		random_evict(p, scan, pages, nr);
 	}
 }

@@ -50,14 +50,9 @@ static pfn_t pfn_of(const struct policy *p, const struct page *page)
 	return (pfn_t)(page - p->mem_map);
 }
 
-static bool is_file(const struct page *page)
-{
-	return !page_has(page, PG_anon | PG_swapbacked); /* folio_is_file_lru() */
-}
-
 static enum lru lru_of(const struct page *page)
 {
-	enum lru base = is_file(page) ? INACTIVE_FILE : INACTIVE_ANON;
+	enum lru base = page_is_file_lru(page) ? INACTIVE_FILE : INACTIVE_ANON;
 
 	return page_has(page, PG_active) ? base + 1 : base;
 }
@@ -188,7 +183,7 @@ static void shrink_inactive(struct policy *p, enum lru lru, unsigned int nr,
 	isolate_tail(p, lru, nr, &batch);
 	if (batch.nr == 0)
 		return;
-	scan->nr_scanned += batch.nr;
+	policy_scan_count(scan, batch.pages, batch.nr);
 	scan->harvest(scan->arg, batch.pages, batch.nr, batch.young);
 	for (unsigned int i = 0; i < batch.nr; i++)
 		if (!second_chance(p, batch.pages[i], batch.young[i], scan))
