@@ -4,13 +4,14 @@
  *
  * Page n of the file is slot n + 1. How many bytes of each page have content is kept beside it,
  * since a store does not know of sizes: a read is completed with zeros, a truncation only
- * changes the numbers. A page without content is not read at all, like a hole.
+ * changes the numbers. A page without content is not read at all, like a hole. A number is kept
+ * as how it differs from what the file began with, so that a large file costs nothing at first.
  *
  * Syncs and truncations have nothing to wait for and end at the next poll().
  *
  * Invariants:
  *  1. An entry is free, with the store, or ready; an I/O that the store did not take is none.
- *  2. valid[n] <= PAGE_SIZE; beyond the file's size it is 0.
+ *  2. valid_of() <= PAGE_SIZE; beyond the file's size it is 0.
  */
 #include "filedev/slots.h"
 
@@ -41,7 +42,8 @@ struct slots_dev {
 	int sync_err;		      /* d */
 	struct list_head free, ready; /* d */
 	struct entry entries[ENTRIES_MAX];
-	uint16_t valid[]; /* d: bytes with content, a page of the file each */
+	uint16_t whole;	    /* (c) bytes with content of an entry of changes that is 0 */
+	uint16_t changes[]; /* d: a page of the file each: see valid_of() */
 };
 
 static struct slots_dev *slots_of(struct filedev *dev)
@@ -54,6 +56,32 @@ static uint64_t page_of_io(const struct filedev_io *io)
 	return io->offset >> PAGE_SHIFT;
 }
 
+static uint64_t end_page(const struct slots_dev *s)
+{
+	return (s->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+}
+
+/* Bytes of the page with content. */
+static uint16_t valid_of(const struct slots_dev *s, uint64_t n)
+{
+	return n < end_page(s) ? s->changes[n] ^ s->whole : 0;
+}
+
+static void set_valid(struct slots_dev *s, uint64_t n, uint16_t bytes)
+{
+	s->changes[n] = bytes ^ s->whole;
+}
+
+/* What is added has no content. */
+static void grow_to(struct slots_dev *s, uint64_t size)
+{
+	uint64_t n = end_page(s);
+
+	s->size = size;
+	for (; n < end_page(s); n++)
+		set_valid(s, n, 0);
+}
+
 static void end_now(struct slots_dev *s, struct entry *entry, int err)
 {
 	entry->io.err = err;
@@ -62,12 +90,15 @@ static void end_now(struct slots_dev *s, struct entry *entry, int err)
 
 static void truncate_to(struct slots_dev *s, uint64_t size)
 {
-	uint64_t last = size >> PAGE_SHIFT, end = (s->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	uint64_t last = size >> PAGE_SHIFT;
+	uint16_t tail = (uint16_t)(size & ~PAGE_MASK);
 
-	if (last < end && s->valid[last] > (size & ~PAGE_MASK))
-		s->valid[last] = (uint16_t)(size & ~PAGE_MASK);
-	for (uint64_t n = last + 1; n < end; n++)
-		s->valid[n] = 0;
+	if (size >= s->size) {
+		grow_to(s, size);
+		return;
+	}
+	if (valid_of(s, last) > tail)
+		set_valid(s, last, tail);
 	s->size = size;
 }
 
@@ -104,7 +135,7 @@ static bool ends_at_once(struct slots_dev *s, struct entry *entry)
 		end_now(s, entry, 0);
 		return true;
 	}
-	if (io->op == FILEDEV_WRITE || s->valid[page_of_io(io)] > 0)
+	if (io->op == FILEDEV_WRITE || valid_of(s, page_of_io(io)) > 0)
 		return false;
 	memset(io->page, 0, PAGE_SIZE);
 	end_now(s, entry, 0);
@@ -163,14 +194,14 @@ static unsigned int slots_submit(struct filedev *dev, const struct filedev_io *i
 static void came_back(struct slots_dev *s, struct entry *entry, int err)
 {
 	const struct filedev_io *io = &entry->io;
-	uint16_t *valid = &s->valid[page_of_io(io)];
+	uint16_t valid = valid_of(s, page_of_io(io));
 
 	if (err == 0 && io->op == FILEDEV_WRITE) {
-		*valid = (uint16_t)io->bytes;
 		if (s->size < io->offset + io->bytes)
-			s->size = io->offset + io->bytes;
-	} else if (err == 0 && *valid < PAGE_SIZE) {
-		memset((char *)io->page + *valid, 0, PAGE_SIZE - *valid);
+			grow_to(s, io->offset + io->bytes);
+		set_valid(s, page_of_io(io), (uint16_t)io->bytes);
+	} else if (err == 0 && valid < PAGE_SIZE) {
+		memset((char *)io->page + valid, 0, PAGE_SIZE - valid);
 	}
 	end_now(s, entry, err);
 }
@@ -226,14 +257,6 @@ static const struct filedev_ops slots_ops = {
 	.close = slots_close,
 };
 
-static void content_init(struct slots_dev *s)
-{
-	for (uint64_t n = 0; n < s->size >> PAGE_SHIFT; n++)
-		s->valid[n] = PAGE_SIZE;
-	if (s->size & ~PAGE_MASK)
-		s->valid[s->size >> PAGE_SHIFT] = (uint16_t)(s->size & ~PAGE_MASK);
-}
-
 /**
  * filedev_slots_create() - a file in the slots of a swap device.
  * @cfg: see slots.h.
@@ -245,8 +268,7 @@ static void content_init(struct slots_dev *s)
 int filedev_slots_create(const struct filedev_slots_config *cfg, struct filedev **ret_dev)
 {
 	uint64_t nr_pages_max = cfg->store->nr_slots - 1;
-	/* One more: a truncation to the very end looks at the page that would come next. */
-	size_t bytes = sizeof(struct slots_dev) + (nr_pages_max + 1) * sizeof(uint16_t);
+	size_t bytes = sizeof(struct slots_dev) + nr_pages_max * sizeof(uint16_t);
 	struct slots_dev *s;
 	void *mapped;
 	int err;
@@ -268,8 +290,10 @@ int filedev_slots_create(const struct filedev_slots_config *cfg, struct filedev 
 	list_init(&s->ready);
 	for (int i = 0; i < ENTRIES_MAX; i++)
 		list_add_tail(&s->entries[i].link, &s->free);
-	if (cfg->has_content)
-		content_init(s);
+	s->whole = cfg->has_content ? PAGE_SIZE : 0;
+	if (cfg->has_content && cfg->nr_bytes & ~PAGE_MASK)
+		set_valid(s, cfg->nr_bytes >> PAGE_SHIFT,
+			  (uint16_t)(cfg->nr_bytes & ~PAGE_MASK));
 	*ret_dev = &s->dev;
 	return 0;
 }
