@@ -8,6 +8,8 @@
  * transfer, and a full queue costs transfers only, as on a disk with a deep queue; a device
  * with a seek is slow where slots are far apart, whatever the queue.
  *
+ * Devices may share a channel, as the files of one disk do.
+ *
  * A driver sleeps when the device's queue is full; here nobody sleeps. swapdev_model_is_full()
  * says that it would, and the caller lets time go on before it starts more. The model itself
  * takes far more than that.
@@ -18,7 +20,7 @@
  * Invariants:
  *  1. queue[first, first + nr) is sorted by the time at which its I/Os end; those that end at
  *     the same time stand in the order of submission.
- *  2. channel_free_ns never goes back.
+ *  2. channel->free_ns never goes back.
  */
 #include "swapdev/model.h"
 
@@ -46,10 +48,9 @@ struct model_dev {
 	struct swapdev_model_params params; /* (c) */
 	const uint64_t *clock_ns;	    /* (c) */
 	struct mm_lock lock;
-	uint64_t channel_free_ns;	      /* d */
-	uint64_t slot_next;		      /* d: follows the last transfer */
-	unsigned int first, nr;		      /* d */
-	struct model_io queue[2 * QUEUE_MAX]; /* d */
+	struct swapdev_model_channel *channel, own; /* d */
+	unsigned int first, nr;			    /* d */
+	struct model_io queue[2 * QUEUE_MAX];	    /* d */
 };
 
 /*
@@ -102,13 +103,15 @@ static uint64_t transfer_ns(const struct model_dev *model)
 /* When this I/O ends, given those before it. */
 static uint64_t schedule(struct model_dev *model, const struct swapdev_io *io)
 {
-	uint64_t start = max_u64(*model->clock_ns, model->channel_free_ns);
+	struct swapdev_model_channel *channel = model->channel;
+	uint64_t start = max_u64(*model->clock_ns, channel->free_ns);
 
-	if (io->slot != model->slot_next)
+	if (channel->last != model || io->slot != channel->slot_next)
 		start += model->params.seek_ns;
-	model->slot_next = io->slot + 1;
-	model->channel_free_ns = start + transfer_ns(model);
-	return model->channel_free_ns +
+	channel->last = model;
+	channel->slot_next = io->slot + 1;
+	channel->free_ns = start + transfer_ns(model);
+	return channel->free_ns +
 	       (io->is_write ? model->params.write_latency_ns : model->params.read_latency_ns);
 }
 
@@ -204,6 +207,7 @@ int swapdev_model_create(const struct swapdev_model_config *cfg, struct swapdev 
 		.ops = &model_ops, .nr_slots = cfg->nr_slots, .name = cfg->params.name};
 	model->params = cfg->params;
 	model->clock_ns = cfg->clock_ns;
+	model->channel = cfg->channel ? cfg->channel : &model->own;
 	mm_lock_init(&model->lock, LOCK_RANK_SWAPDEV);
 	*ret_dev = &model->dev;
 	return 0;

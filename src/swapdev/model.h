@@ -16,10 +16,19 @@ struct swapdev_model_params {
 	uint32_t depth;	  /* I/Os in flight that a device of the class takes before it blocks */
 };
 
+/* What transfers one page at a time. Zeroed at first. */
+struct swapdev_model_channel {
+	uint64_t free_ns;
+	const void *last;   /* the device of the last transfer */
+	uint64_t slot_next; /* ... which the next one would follow */
+};
+
 struct swapdev_model_config {
 	uint64_t nr_slots;
 	struct swapdev_model_params params; /* copied */
 	const uint64_t *clock_ns; /* the virtual time: never goes back; outlives the device */
+	/* Shared by devices of one thread, which it outlives; NULL: one of its own. */
+	struct swapdev_model_channel *channel;
 };
 
 const struct swapdev_model_params *swapdev_model_preset(const char *name);

@@ -20,9 +20,10 @@ struct bench {
 	struct swapdev *dev;
 };
 
-static void setup(struct bench *b, uint64_t seek_ns)
+static void setup_on(struct bench *b, uint64_t seek_ns, struct swapdev_model_channel *channel)
 {
 	struct swapdev_model_config cfg = {
+		.channel = channel,
 		.nr_slots = 1000,
 		.params = {.name = "test",
 			   .read_latency_ns = 1000,
@@ -35,6 +36,11 @@ static void setup(struct bench *b, uint64_t seek_ns)
 
 	b->clock_ns = 50;
 	assert_int_equal(swapdev_model_create(&cfg, &b->dev), 0);
+}
+
+static void setup(struct bench *b, uint64_t seek_ns)
+{
+	setup_on(b, seek_ns, NULL);
 }
 
 static void start(struct bench *b, uint64_t slot, bool is_write)
@@ -199,6 +205,25 @@ static void refuses_what_cannot_be(void **state)
 	assert_null(swapdev_model_preset("tape"));
 }
 
+/* One transfers after the other, and to another device's slots the disk has to seek. */
+static void devices_share_a_channel(void **state)
+{
+	struct swapdev_model_channel channel = {0};
+	struct bench a, b;
+
+	(void)state;
+	setup_on(&a, 100, &channel);
+	setup_on(&b, 100, &channel);
+	start(&a, 1, false); /* seek: 50..150, transfer */
+	start(&b, 2, false); /* seek, transfer */
+	start(&b, 3, false); /* transfer */
+	ends(&a, 1, 150 + PAGE_NS + 1000);
+	ends(&b, 2, 250 + 2 * PAGE_NS + 1000);
+	ends(&b, 3, 250 + 3 * PAGE_NS + 1000);
+	a.dev->ops->close(a.dev);
+	b.dev->ops->close(b.dev);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(one_takes_transfer_and_latency),
 	cmocka_unit_test(transfers_queue_and_latencies_overlap),
@@ -208,5 +233,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_wrong_slot_ends_at_once_with_its_error),
 	cmocka_unit_test(a_long_queue_keeps_its_order),
 	cmocka_unit_test(refuses_what_cannot_be),
+	cmocka_unit_test(devices_share_a_channel),
 };
 TEST_MAIN(tests)
