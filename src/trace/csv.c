@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads CSV: op,va,size[,pid], one access a line, as people write it by hand or by a script.
+ * Reads CSV: op,va,size[,pid[,file]], one access a line, as people write it by hand or by a
+ * script.
  *
- * op is R, W, X or M (a modify: a read and a write of the same bytes), large or small. Numbers
+ * op is R, W, X or M (a modify: a read and a write of the same bytes), large or small; or pread
+ * or pwrite, a call on a file. With a file, va is the offset in it. Numbers
  * are decimal, or hexadecimal after 0x. Spaces around fields, empty lines, lines that begin
  * with #, and a carriage return before the newline are let through; so is a first line that
  * names the columns.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "trace/reader.h"
 
 #define FIELDS_MIN 3
-#define FIELDS_MAX 4
+#define FIELDS_MAX 5
 
-enum field { FIELD_OP, FIELD_VA, FIELD_SIZE, FIELD_PID };
+enum field { FIELD_OP, FIELD_VA, FIELD_SIZE, FIELD_PID, FIELD_FILE };
 
 struct fields {
 	const char *start[FIELDS_MAX], *end[FIELDS_MAX]; /* without spaces around */
@@ -60,7 +63,7 @@ static bool field_is(const struct fields *fields, enum field field, const char *
 
 static bool is_header(const struct fields *fields)
 {
-	static const char *const names[FIELDS_MAX] = {"op", "va", "size", "pid"};
+	static const char *const names[FIELDS_MAX] = {"op", "va", "size", "pid", "file"};
 
 	if (fields->nr < FIELDS_MIN || fields->nr > FIELDS_MAX)
 		return false;
@@ -70,14 +73,28 @@ static bool is_header(const struct fields *fields)
 	return true;
 }
 
-/* Return: 'r', 'w', 'x', 'm', or 0. */
-static char op_letter(const struct fields *fields)
-{
-	char c = (char)(*fields->start[FIELD_OP] | 0x20);
+struct op_name {
+	const char *name;
+	enum trace_op op;
+	bool is_modify;
+};
 
-	if (fields->end[FIELD_OP] - fields->start[FIELD_OP] != 1 || !strchr("rwxm", c))
-		return 0;
-	return c;
+static const struct op_name op_names[] = {
+	{"r", TRACE_READ, false},      {"w", TRACE_WRITE, false},
+	{"x", TRACE_EXEC, false},      {"m", TRACE_READ, true},
+	{"pread", TRACE_PREAD, false}, {"pwrite", TRACE_PWRITE, false},
+};
+
+/* Return: NULL for none of them. */
+static const struct op_name *find_op(const struct fields *fields)
+{
+	size_t len = (size_t)(fields->end[FIELD_OP] - fields->start[FIELD_OP]);
+
+	for (size_t i = 0; i < sizeof(op_names) / sizeof(op_names[0]); i++)
+		if (len == strlen(op_names[i].name) &&
+		    strncasecmp(fields->start[FIELD_OP], op_names[i].name, len) == 0)
+			return &op_names[i];
+	return NULL;
 }
 
 static bool field_number(const struct fields *fields, enum field field, uint64_t *ret_number)
@@ -91,11 +108,36 @@ static bool field_number(const struct fields *fields, enum field field, uint64_t
 	return p == fields->end[field];
 }
 
+/* pid and file, which may be missing. */
+static const char *parse_owner(const struct fields *fields, struct trace_access *ret_access,
+			       enum field *ret_field)
+{
+	uint64_t pid = 0, file = 0;
+
+	*ret_field = FIELD_PID;
+	if (fields->nr > FIELD_PID && !field_number(fields, FIELD_PID, &pid))
+		return "pid is no number (decimal, or hexadecimal with 0x)";
+	if (pid > UINT16_MAX)
+		return "pid is above 65535";
+	*ret_field = FIELD_FILE;
+	if (fields->nr > FIELD_FILE && !field_number(fields, FIELD_FILE, &file))
+		return "file is no number (decimal, or hexadecimal with 0x)";
+	if (file > UINT8_MAX)
+		return "file is above 255";
+	*ret_field = FIELD_OP;
+	if (file == 0 && ret_access->op >= NR_TRACE_MEMORY_OPS)
+		return "pread and pwrite want a file from 1 to 255";
+	ret_access->pid = (uint16_t)pid;
+	ret_access->file = (uint8_t)file;
+	return NULL;
+}
+
 static const char *parse_numbers(const struct fields *fields, struct trace_access *ret_access,
 				 enum field *ret_field)
 {
-	uint64_t va, size, pid = 0;
 	enum access_fault fault;
+	uint64_t va, size;
+	const char *why;
 
 	*ret_field = FIELD_VA;
 	if (!field_number(fields, FIELD_VA, &va))
@@ -103,24 +145,14 @@ static const char *parse_numbers(const struct fields *fields, struct trace_acces
 	*ret_field = FIELD_SIZE;
 	if (!field_number(fields, FIELD_SIZE, &size))
 		return "size is no number (decimal, or hexadecimal with 0x)";
-	*ret_field = FIELD_PID;
-	if (fields->nr > FIELD_PID && !field_number(fields, FIELD_PID, &pid))
-		return "pid is no number (decimal, or hexadecimal with 0x)";
-	if (pid > UINT16_MAX)
-		return "pid is above 65535";
+	why = parse_owner(fields, ret_access, ret_field);
+	if (why)
+		return why;
 	fault = access_fault_of(va, size);
 	*ret_field = fault == ACCESS_VA || fault == ACCESS_LAST ? FIELD_VA : FIELD_SIZE;
 	ret_access->va = va;
 	ret_access->size = (uint32_t)size;
-	ret_access->pid = (uint16_t)pid;
 	return fault ? access_fault_why(fault) : NULL;
-}
-
-static uint8_t op_of(char letter)
-{
-	if (letter == 'x')
-		return TRACE_EXEC;
-	return letter == 'w' ? TRACE_WRITE : TRACE_READ;
 }
 
 static int access_read(struct trace_reader *r, const struct text_line *line,
@@ -129,17 +161,19 @@ static int access_read(struct trace_reader *r, const struct text_line *line,
 {
 	enum field field;
 	const char *why;
-	char letter = op_letter(fields);
+	const struct op_name *op = find_op(fields);
 
 	if (fields->nr < FIELDS_MIN || fields->nr > FIELDS_MAX)
-		return text_broken(r, line->p, "not op,va,size or op,va,size,pid", err);
-	if (!letter)
-		return text_broken(r, fields->start[FIELD_OP], "op is none of R, W, X, M", err);
-	*out = (struct trace_access){.op = op_of(letter)};
+		return text_broken(r, line->p, "not op,va,size, with ,pid or ,pid,file or none",
+				   err);
+	if (!op)
+		return text_broken(r, fields->start[FIELD_OP],
+				   "op is none of R, W, X, M, pread, pwrite", err);
+	*out = (struct trace_access){.op = (uint8_t)op->op};
 	why = parse_numbers(fields, out, &field);
 	if (why)
 		return text_broken(r, fields->start[field], why, err);
-	if (letter == 'm')
+	if (op->is_modify)
 		text_set_modify(r, out);
 	return 1;
 }

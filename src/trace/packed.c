@@ -5,7 +5,7 @@
  * A file is a header, blocks and an end record. A block is in the buffer as a whole, and its
  * checksum is right, before its first access is given out; so what is given out is what was
  * written. A record says how an access differs from what was expected: the byte after the last
- * access of that process and kind. A run repeats the last record.
+ * access of that process or file, and kind. A run repeats the last record.
  *
  * 1. While block_bytes > 0, the payload's rest is at the front of the input's buffer.
  * 2. block_nr accesses are still to come in the block; run_left <= block_nr.
@@ -39,7 +39,7 @@ uint32_t packed_crc(const uint8_t *header, size_t nr_header, const uint8_t *payl
 
 static int packed_start(struct trace_reader *r)
 {
-	r->packed.expected = calloc(PACKED_PIDS, sizeof(*r->packed.expected));
+	r->packed.expected = calloc(PACKED_NR_EXPECTED, sizeof(*r->packed.expected));
 	return r->packed.expected ? 0 : -ENOMEM;
 }
 
@@ -195,10 +195,16 @@ static bool bad(struct decode *d, const uint8_t *at, const char *why)
 	return false;
 }
 
+static inline uint64_t *expected_of(struct packed_reader *packed)
+{
+	return &packed->expected[packed_expected_index(packed->pid, packed->place)]
+			.va[packed->last.op];
+}
+
 /* One access by `last`: checks it, gives it out, remembers where the next is expected. */
 static inline bool access_emit(struct packed_reader *packed, struct decode *d)
 {
-	uint64_t *expected = &packed->expected[packed->pid].va[packed->last.op];
+	uint64_t *expected = expected_of(packed);
 	uint64_t va = *expected + packed->last.delta;
 
 	if (!access_is_valid(va, packed->last.size))
@@ -209,7 +215,9 @@ static inline bool access_emit(struct packed_reader *packed, struct decode *d)
 		.va = va,
 		.size = packed->last.size,
 		.pid = packed->pid,
-		.op = packed->last.op,
+		.op = (uint8_t)(packed->last.op +
+				(packed->place & 1 ? (unsigned int)TRACE_PREAD : 0)),
+		.file = (uint8_t)(packed->place >> 1),
 	};
 	return true;
 }
@@ -225,6 +233,12 @@ static bool control_read(struct packed_reader *packed, struct decode *d, const u
 		if (value >= PACKED_PIDS)
 			return bad(d, at, "a pid above 65535");
 		packed->pid = (uint16_t)value;
+		packed->last.is_set = false;
+		return true;
+	case PACKED_LEAD_PLACE:
+		if (value >= PACKED_NR_PLACES || value == 1)
+			return bad(d, at, "a file that is none of 1 to 255");
+		packed->place = (uint16_t)value;
 		packed->last.is_set = false;
 		return true;
 	case PACKED_LEAD_RUN:
@@ -257,12 +271,13 @@ static bool access_read(struct packed_reader *packed, struct decode *d, const ui
 		.op = *at & PACKED_OP_MASK,
 		.is_set = true,
 	};
+	if (packed->last.op == TRACE_EXEC && packed->place & 1)
+		return bad(d, at, "a call that fetches instructions");
 	if (packed->block_nr == 0)
 		return bad(d, at, "more accesses than the block's header says");
 	if (!access_emit(packed, d)) {
-		uint64_t va = packed->expected[packed->pid].va[packed->last.op];
+		uint64_t va = *expected_of(packed) + packed->last.delta;
 
-		va += packed->last.delta;
 		return bad(d, at, access_fault_why(access_fault_of(va, size)));
 	}
 	return true;

@@ -36,27 +36,50 @@
 #define PACKED_SIZE_EXPLICIT 31u
 #define PACKED_LEAD_PID	     3u /* op 3: no access */
 #define PACKED_LEAD_RUN	     7u
+#define PACKED_LEAD_PLACE    11u
 #define PACKED_VARINT_MAX    10
 #define PACKED_RECORD_MAX    (1 + 2 * PACKED_VARINT_MAX)
 #define PACKED_PIDS	     65536
 
-/* Where a process's next access of a kind is expected: right after its last one. */
+/*
+ * Where the next access of a kind is expected, of a process in memory, or of anybody in a file:
+ * right after the last one.
+ */
 struct packed_expected {
-	uint64_t va[NR_TRACE_OPS];
+	uint64_t va[NR_TRACE_MEMORY_OPS];
 };
 
-/* The last access, for runs. is_set: in this block, of this pid. */
+/*
+ * What is accessed, as PACKED_LEAD_PLACE has it: 0 memory, 2n file n by a mapping, 2n + 1 by
+ * calls.
+ */
+#define PACKED_NR_PLACES 512
+
+/* The table of what is expected has processes first, then places. */
+#define PACKED_NR_EXPECTED (PACKED_PIDS + PACKED_NR_PLACES)
+
+static inline unsigned int packed_expected_index(uint16_t pid, uint16_t place)
+{
+	return place ? PACKED_PIDS + place : pid;
+}
+
+static inline uint16_t packed_place(const struct trace_access *a)
+{
+	return (uint16_t)(a->file << 1 | (a->op >= NR_TRACE_MEMORY_OPS));
+}
+
+/* The last access, for runs. is_set: in this block, of this pid and place. */
 struct packed_last {
 	uint64_t delta;
 	uint32_t size;
-	uint8_t op;
+	uint8_t op; /* as in the lead byte: of a call 0 or 1 */
 	bool is_set;
 };
 
 struct packed_reader {
-	struct packed_expected *expected; /* PACKED_PIDS of them */
+	struct packed_expected *expected; /* PACKED_NR_EXPECTED of them */
 	struct packed_last last;
-	uint16_t pid;
+	uint16_t pid, place;
 	bool has_header, has_end;
 	size_t block_bytes;    /* of the payload, to be read */
 	uint32_t block_nr;     /* accesses to come in this block */

@@ -14,19 +14,26 @@
 enum trace_op {
 	TRACE_READ,
 	TRACE_WRITE,
-	TRACE_EXEC, /* an instruction fetch */
+	TRACE_EXEC,   /* an instruction fetch */
+	TRACE_PREAD,  /* a call that reads a file, as pread(2) */
+	TRACE_PWRITE, /* a call that writes one */
 	NR_TRACE_OPS,
 };
+
+#define NR_TRACE_MEMORY_OPS 3 /* up to TRACE_EXEC: by the processor */
 
 /* Bytes of one access: 1 to this. All of them are canonical (x86-64, 48 bits), in one half. */
 #define TRACE_SIZE_MAX (4096 * 512)
 
 struct trace_access {
-	uint64_t va;
+	uint64_t va;   /* of a file: the offset in it */
 	uint32_t size; /* bytes */
 	uint16_t pid;  /* 0 where the format has none */
 	uint8_t op;    /* enum trace_op */
+	uint8_t file;  /* 0: memory; others: a file, by a mapping or a call, as op says */
 };
+
+_Static_assert(sizeof(struct trace_access) == 16, "traces are streams of these");
 
 struct trace_reader;
 struct trace_writer;

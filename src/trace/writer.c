@@ -6,7 +6,7 @@
  * (same process, op and size, as far from where it was expected) is only counted, and the count
  * becomes a run when something else comes.
  *
- * 1. The payload has room for a run and for the largest record with a change of pid.
+ * 1. The payload has room for a run and for the largest record with changes of pid and place.
  * 2. nr_block counts the accesses of the block, those of the open run with them.
  */
 #include <errno.h>
@@ -17,15 +17,15 @@
 #include "trace/packed.h"
 #include "trace/reader.h"
 
-/* A run, a change of pid, an access. */
-#define ROOM (3 * PACKED_RECORD_MAX)
+/* A run, changes of pid and place, an access. */
+#define ROOM (4 * PACKED_RECORD_MAX)
 
 struct trace_writer {
 	int fd;
 	int failed; /* 0, or -errno of the write that failed */
 	struct packed_expected *expected;
 	struct packed_last last;
-	uint16_t pid;
+	uint16_t pid, place;
 	uint32_t nr_run; /* repeats of the last access, not yet in the payload */
 	uint32_t nr_block;
 	uint64_t nr_accesses;
@@ -117,26 +117,35 @@ static int block_end(struct trace_writer *w)
 	return ret;
 }
 
+/* What all accesses have from now on. */
+static void put_change(struct trace_writer *w, unsigned int lead, uint16_t *was, uint16_t now)
+{
+	if (*was == now)
+		return;
+	put_byte(w, lead);
+	put_varint(w, now);
+	*was = now;
+}
+
 static int access_write(struct trace_writer *w, const struct trace_access *a)
 {
-	uint64_t *expected = &w->expected[a->pid].va[a->op];
+	uint16_t place = packed_place(a);
+	uint8_t op = (uint8_t)(place & 1 ? a->op - TRACE_PREAD : a->op);
+	uint64_t *expected = &w->expected[packed_expected_index(a->pid, place)].va[op];
 	struct packed_last now = {
-		.delta = a->va - *expected, .size = a->size, .op = a->op, .is_set = true};
+		.delta = a->va - *expected, .size = a->size, .op = op, .is_set = true};
 	const struct packed_last *last = &w->last;
 
 	*expected = a->va + a->size;
 	w->nr_accesses++;
 	w->nr_block++;
-	if (last->is_set && w->pid == a->pid && last->op == now.op && last->size == now.size &&
-	    last->delta == now.delta) {
+	if (last->is_set && w->pid == a->pid && w->place == place && last->op == now.op &&
+	    last->size == now.size && last->delta == now.delta) {
 		w->nr_run++;
 	} else {
 		run_end(w);
-		if (w->pid != a->pid) {
-			put_byte(w, PACKED_LEAD_PID);
-			put_varint(w, a->pid);
-		}
-		w->pid = a->pid;
+		put_change(w, PACKED_LEAD_PID, &w->pid, a->pid);
+		put_change(w, PACKED_LEAD_PLACE, &w->place, place);
 		w->last = now;
 		put_access(w);
 	}
@@ -159,7 +168,7 @@ int trace_writer_create(int fd, struct trace_writer **ret_writer)
 
 	if (!w)
 		return -ENOMEM;
-	w->expected = calloc(PACKED_PIDS, sizeof(*w->expected));
+	w->expected = calloc(PACKED_NR_EXPECTED, sizeof(*w->expected));
 	if (!w->expected)
 		goto discard;
 	w->fd = fd;
@@ -189,6 +198,7 @@ int trace_write(struct trace_writer *w, const struct trace_access *accesses, uns
 		return w->failed;
 	for (unsigned int i = 0; i < nr; i++)
 		if (accesses[i].op >= NR_TRACE_OPS ||
+		    (accesses[i].op >= NR_TRACE_MEMORY_OPS && accesses[i].file == 0) ||
 		    !access_is_valid(accesses[i].va, accesses[i].size))
 			return -EINVAL;
 	for (unsigned int i = 0; i < nr; i++) {

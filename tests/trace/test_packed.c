@@ -88,7 +88,11 @@ struct forged {
 static const struct forged forgeds[] = {
 	{PAYLOAD("\x00\x03"), 1, 1, 1, "a number is malformed"}, /* pid, cut */
 	{PAYLOAD("\x00\x03\x80\x80\x04"), 1, 1, 1, "pid above 65535"},
-	{PAYLOAD("\x00\x0b\x01"), 2, 1, 1, "unknown record"},
+	{PAYLOAD("\x00\x0f\x01"), 2, 1, 1, "unknown record"},
+	{PAYLOAD("\x00\x0b\x01"), 2, 1, 1, "a file that is none"},
+	{PAYLOAD("\x00\x0b\x80\x04\x00"), 2, 1, 1, "a file that is none"},
+	{PAYLOAD("\x00\x0b\x05\x02"), 2, 1, 3, "a call that fetches"},
+	{PAYLOAD("\x00\x0b\x05\x07\x01"), 2, 1, 3, "a run without"},
 	{PAYLOAD("\x07\x01"), 1, 0, 0, "run without"},
 	{PAYLOAD("\x00\x03\x01\x07\x01"), 2, 1, 3, "run without"}, /* of another pid */
 	{PAYLOAD("\x00\x07\x00"), 2, 1, 1, "run of a length"},

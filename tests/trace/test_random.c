@@ -42,7 +42,15 @@ static bool is_valid(uint64_t va, uint32_t size)
 	       (va >= 0xffff800000000000 && last >= va);
 }
 
-static size_t accesses_random(struct rng *rng, struct trace_access *to, bool has_pid)
+/* To memory mostly, else to a file, by a mapping or a call. */
+static void place_random(struct rng *rng, struct trace_access *a)
+{
+	a->file = rng_chance(rng, 30) ? (uint8_t)rng_below(rng, rng_chance(rng, 10) ? 256 : 3)
+				      : 0;
+	a->op = (uint8_t)rng_below(rng, a->file ? NR_TRACE_OPS : NR_TRACE_MEMORY_OPS);
+}
+
+static size_t accesses_random(struct rng *rng, struct trace_access *to, bool has_owner)
 {
 	size_t nr = rng_below(rng, ACCESSES_MAX), i = 0;
 	struct trace_access a = {0};
@@ -53,8 +61,10 @@ static size_t accesses_random(struct rng *rng, struct trace_access *to, bool has
 		a.size = rng_chance(rng, 20) ? (uint32_t)rng_between(rng, 1, TRACE_SIZE_MAX)
 					     : sizes[rng_below(rng, 12)];
 		a.va = va_random(rng, a.va, a.size);
-		a.op = (uint8_t)rng_below(rng, NR_TRACE_OPS);
-		if (has_pid && rng_chance(rng, 20))
+		a.op = (uint8_t)rng_below(rng, NR_TRACE_MEMORY_OPS);
+		if (has_owner)
+			place_random(rng, &a);
+		if (has_owner && rng_chance(rng, 20))
 			a.pid = (uint16_t)rng_below(rng, rng_chance(rng, 10) ? 65536 : 4);
 		stride = rng_chance(rng, 50) ? a.size : rng_below(rng, 8192) - 4096;
 		for (; run && i < nr && is_valid(a.va, a.size); run--) {
@@ -80,6 +90,7 @@ static void assert_reads(const struct bytes *plain, const struct trace_access *w
 			assert_true(o.accesses[i].va == want[i].va &&
 				    o.accesses[i].size == want[i].size &&
 				    o.accesses[i].pid == want[i].pid &&
+				    o.accesses[i].file == want[i].file &&
 				    o.accesses[i].op == want[i].op);
 		outcome_free(&o);
 		bytes_free(&bytes);
@@ -106,15 +117,17 @@ static struct bytes print_lackey(const struct trace_access *accesses, size_t nr)
 
 static struct bytes print_csv(const struct trace_access *accesses, size_t nr)
 {
-	struct bytes bytes = bytes_text("op,va,size,pid\n");
+	static const char *const ops[] = {"R", "W", "X", "pread", "pwrite"};
+	struct bytes bytes = bytes_text("op,va,size,pid,file\n");
 	char *text;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
 	for (size_t i = 0; i < nr; i++)
-		fprintf(f, i % 2 ? "%c,0x%" PRIx64 ",%u,%u\n" : "%c, %" PRIu64 ",%u,%u\n",
-			"RWX"[accesses[i].op], accesses[i].va, accesses[i].size,
-			accesses[i].pid);
+		fprintf(f,
+			i % 2 ? "%s,0x%" PRIx64 ",%u,%u,%u\n" : "%s, %" PRIu64 ",%u,%u, 0x%x\n",
+			ops[accesses[i].op], accesses[i].va, accesses[i].size, accesses[i].pid,
+			(unsigned int)accesses[i].file);
 	fclose(f);
 	bytes_append(&bytes, text, len);
 	free(text);

@@ -46,6 +46,15 @@ static const struct good goods[] = {
 	 "csv",
 	 2,
 	 {{UINT64_MAX, 1, 0, TRACE_READ}, {0, 1, 0, TRACE_READ}}},
+	{"op,va,size,pid,file\nr,0x1000,8,3,255\nPread,0,65536,0,1\npwrite,5,1,7,0x2\nM,8,8,1,"
+	 "1\n",
+	 "csv",
+	 5,
+	 {{0x1000, 8, 3, TRACE_READ, 255},
+	  {0, 65536, 0, TRACE_PREAD, 1},
+	  {5, 1, 7, TRACE_PWRITE, 2},
+	  {8, 8, 1, TRACE_READ, 1},
+	  {8, 8, 1, TRACE_WRITE, 1}}},
 	{"op,va,size\n", "csv", 0, {{0}}},
 	{"#\n", "csv", 0, {{0}}},
 };
@@ -56,6 +65,7 @@ static void assert_same(const struct trace_access *got, const struct trace_acces
 	assert_int_equal(got->size, want->size);
 	assert_int_equal(got->pid, want->pid);
 	assert_int_equal(got->op, want->op);
+	assert_int_equal(got->file, want->file);
 }
 
 static void good_read(const struct good *good, const struct bytes *bytes, enum via via,
@@ -128,7 +138,12 @@ static const struct broken brokens[] = {
 	/* CSV */
 	{"R,16,4\nR,16\n", 1, 7, "line 2: not op,va,size"},
 	{"R,16,4\nR\n", 1, 7, "not op,va,size"},
-	{"R,16,4\nR,16,4,1,1\n", 1, 7, "not op,va,size"},
+	{"R,16,4\nR,16,4,1,1,1\n", 1, 7, "not op,va,size"},
+	{"R,16,4\nR,16,4,1,256\n", 1, 16, "file is above 255"},
+	{"R,16,4\nR,16,4,1,\n", 1, 16, "file is no number"},
+	{"R,16,4\npread,16,4,1\n", 1, 7, "want a file"},
+	{"R,16,4\npwrite,16,4,1,0\n", 1, 7, "want a file"},
+	{"R,16,4\npreadv,16,4,1,1\n", 1, 7, "op is none of"},
 	{"R,16,4\nop,va,size\n", 1, 7, "op is none of"},
 	{"op,va,size\nop,va,size\n", 0, 11, "op is none of"},
 	{"R,16,4\n Q,16,4\n", 1, 8, "op is none of"},
