@@ -24,14 +24,15 @@ static const char help[] =
 	"Replays memory accesses on the memory manager, on a machine made of software, and\n"
 	"tells what they would cost. SOURCE is a trace (Ration's own, of valgrind's lackey, "
 	"or\n"
-	"CSV; plain or compressed), - for one on standard input, or a pattern. Simulated is\n"
-	"anonymous memory, of one or several processes.\n"
+	"CSV; plain or compressed), - for one on standard input, or a pattern. Simulated are\n"
+	"anonymous memory, of one or several processes, and files, if SOURCE has any.\n"
 	"\n"
 	"  --ram SIZE           RAM, the manager's own included; 128M if not given\n"
 	"  --sweep ram=A..B:N   N sizes of RAM from A to B instead, a line each\n"
 	"  --swap SIZE[:DEVICE] swap, on nvme, ssd, hdd or zram; nvme, 8 times the RAM and 1G\n"
 	"                       at least if not given\n"
 	"  --swap none          no swap\n"
+	"  --files DEVICE       what files lie on, one of the same; nvme if not given\n"
 	"  --swappiness N       0 to 200, as vm.swappiness; 60 if not given\n"
 	"  --page-cluster N     0 to 5, as vm.page-cluster; 3 if not given\n"
 	"  --policy NAME        which pages leave first; " SIM_POLICY_DEFAULT
@@ -71,12 +72,14 @@ enum sim_option {
 	OPTION_THP,
 	OPTION_TLB,
 	OPTION_SAVE,
+	OPTION_FILES,
 };
 
 static const struct option long_options[] = {
 	{"ram", required_argument, NULL, OPTION_RAM},
 	{"sweep", required_argument, NULL, OPTION_SWEEP},
 	{"swap", required_argument, NULL, OPTION_SWAP},
+	{"files", required_argument, NULL, OPTION_FILES},
 	{"swappiness", required_argument, NULL, OPTION_SWAPPINESS},
 	{"page-cluster", required_argument, NULL, OPTION_PAGE_CLUSTER},
 	{"policy", required_argument, NULL, OPTION_POLICY},
@@ -137,6 +140,9 @@ static bool take_value(struct sim_options *options, int code)
 		return true;
 	case OPTION_THP:
 		options->thp = optarg;
+		return true;
+	case OPTION_FILES:
+		options->files = optarg;
 		return true;
 	case OPTION_SAVE:
 		options->save = optarg;

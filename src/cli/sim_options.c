@@ -18,7 +18,7 @@
 #define SWAP_MAX	     ((uint64_t)8 << 40) /* of 32-bit slots half */
 #define SWAP_DEFAULT_MIN     ((uint64_t)1 << 30)
 #define SWAP_DEFAULT_TIMES   8
-#define SWAP_DEVICE_DEFAULT  "nvme"
+#define DEVICE_DEFAULT	     "nvme"
 #define SWAPPINESS_DEFAULT   60
 #define SWAPPINESS_MAX	     200
 #define PAGE_CLUSTER_DEFAULT 3
@@ -148,20 +148,22 @@ static int read_rams(const struct sim_options *options, struct sim_request *requ
 			&request->cfg.ram_bytes);
 }
 
-static int read_swap_device(const char *text, const char *name, struct sim_config *cfg)
+/* text: the whole value of the option, for the complaint. */
+static int read_device(const char *option, const char *text, const char *name,
+		       struct swapdev_model_params *ret_params)
 {
 	const struct swapdev_model_params *params = swapdev_model_preset(name);
 	char names[128] = "";
 
 	if (params) {
-		cfg->swap = *params;
+		*ret_params = *params;
 		return EXIT_OK;
 	}
 	for (unsigned int i = 0; swapdev_model_preset_at(i); i++) {
 		strcat(names, i ? ", " : "");
 		strcat(names, swapdev_model_preset_at(i)->name);
 	}
-	complain("--swap %s: the devices are %s", text, names);
+	complain("--%s %s: the devices are %s", option, text, names);
 	return EXIT_USAGE;
 }
 
@@ -193,7 +195,7 @@ static int read_swap_text(const char *text, struct sim_config *cfg)
 		return EXIT_USAGE;
 	}
 	cfg->swap_bytes = align_down(bytes, PAGE_SIZE);
-	return read_swap_device(text, colon ? colon + 1 : SWAP_DEVICE_DEFAULT, cfg);
+	return read_device("swap", text, colon ? colon + 1 : DEVICE_DEFAULT, &cfg->swap);
 }
 
 static int read_swap(const char *text, struct sim_request *request)
@@ -202,9 +204,16 @@ static int read_swap(const char *text, struct sim_request *request)
 
 	if (text)
 		return read_swap_text(text, &request->cfg);
-	request->cfg.swap = *swapdev_model_preset(SWAP_DEVICE_DEFAULT);
+	request->cfg.swap = *swapdev_model_preset(DEVICE_DEFAULT);
 	request->cfg.swap_bytes = max_u64(ram * SWAP_DEFAULT_TIMES, SWAP_DEFAULT_MIN);
 	return EXIT_OK;
+}
+
+static int read_files(const char *text, struct sim_config *cfg)
+{
+	if (!text)
+		text = DEVICE_DEFAULT;
+	return read_device("files", text, text, &cfg->file_disk);
 }
 
 static int read_policy(const char *text, struct sim_config *cfg)
@@ -318,6 +327,8 @@ int sim_options_read(const struct sim_options *options, struct sim_request *ret_
 
 	if (!status)
 		status = read_swap(options->swap, &request);
+	if (!status)
+		status = read_files(options->files, &request.cfg);
 	if (!status)
 		status = read_numbers(options, &request);
 	if (!status)

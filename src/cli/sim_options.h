@@ -10,7 +10,7 @@
 /* NULL: not given. */
 struct sim_options {
 	const char *ram, *swap, *swappiness, *page_cluster, *policy, *sweep, *seed, *tlb, *thp,
-		*save;
+		*save, *files;
 	const char *source;
 };
 

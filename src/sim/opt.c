@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "policy/opt.h"
+#include "sim/disk.h"
 #include "sim/progress.h"
 #include "sim/report.h"
 #include "sim/source.h"
@@ -27,7 +28,8 @@
 #define CHUNK	      4096
 #define UPDATE_CHUNKS 64
 #define PAGES_FIRST   65536
-#define PID_SHIFT     36 /* above page numbers of user addresses */
+#define PID_SHIFT     36
+#define FILES	      ((uint64_t)1 << 35) /* above page numbers of user addresses, too */
 #define NR_PIDS	      65536
 #define READING	      0.5 /* its share of the work, for progress */
 
@@ -69,16 +71,19 @@ static int add_access(struct references *refs, const struct trace_access *access
 {
 	uint64_t first = access->va >> PAGE_SHIFT;
 	uint64_t last = (access->va + access->size - 1) >> PAGE_SHIFT;
+	uint64_t space = (uint64_t)access->pid << PID_SHIFT;
 	int err = 0;
 
 	refs->nr_accesses++;
 	err = sim_check_access(access, refs->nr_accesses, error);
-	if (!err && !refs->is_seen[access->pid]) {
+	if (access->file)
+		space = FILES | access->file * (SIM_FILE_BYTES_MAX >> PAGE_SHIFT);
+	if (!err && access->op <= TRACE_EXEC && !refs->is_seen[access->pid]) {
 		refs->is_seen[access->pid] = true;
 		refs->nr_processes++;
 	}
 	for (uint64_t page = first; !err && page <= last; page++)
-		err = add_page(refs, (uint64_t)access->pid << PID_SHIFT | page, error);
+		err = add_page(refs, space + page, error);
 	return err;
 }
 

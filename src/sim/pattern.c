@@ -6,8 +6,13 @@
  * the process), with draws from one stream of random numbers; whether an access writes is drawn
  * after it. So the same specification gives the same accesses, on every machine.
  *
+ * `mix` draws first what is accessed: memory of the process's own, or one file that all share,
+ * by a mapping or by a call. Pages are drawn by Zipf's law, but for calls that go through the
+ * file in order.
+ *
  * Invariants:
- *  1. Every page of an access is below the number of pages the pattern names.
+ *  1. Every page of an access is below the number of pages the pattern names, of the file below
+ *     those of the file.
  *  2. pattern_total() accesses come, no more and no less; the product that it is fits 64 bits
  *     within the limits of the parameters.
  */
@@ -32,7 +37,8 @@
 struct pattern {
 	struct pattern_spec spec;
 	uint64_t random, at, total;
-	struct zipf *zipf;
+	struct zipf *zipf, *zipf_file;
+	uint64_t stream; /* the page of the file that the next call in order is for */
 };
 
 struct param {
@@ -50,6 +56,15 @@ static const struct param params[NR_PATTERN_PARAMS] = {
 	[PATTERN_QUANTUM] = {"quantum", "accesses of a turn", 1, 1 << 30},
 	[PATTERN_S] = {"s", "exponent of Zipf's law, 0 to 4", 0, 4 * MILLION},
 	[PATTERN_WRITES] = {"writes", "of 100 accesses", 0, 100},
+	[PATTERN_FILE] = {"file", "pages of the file, which all processes share", 1,
+			  ZIPF_RANKS_MAX},
+	[PATTERN_MAPPED] = {"mapped", "of 100 accesses, to the file as it is mapped", 0, 100},
+	[PATTERN_CALLS] = {"calls", "of 100 accesses, pread or pwrite of a page of the file", 0,
+			   100},
+	[PATTERN_STREAMED] = {"streamed",
+			      "of 100 calls, through the file in order; the others anywhere", 0,
+			      100},
+	[PATTERN_FILE_WRITES] = {"file-writes", "of 100 accesses to the file", 0, 100},
 	[PATTERN_SEED] = {"seed", "instead of --seed", 0, UINT64_MAX},
 };
 
@@ -60,6 +75,8 @@ struct pattern_kind {
 	bool is_zipf;
 	uint64_t (*page)(struct pattern *p);
 	uint64_t (*total)(const uint64_t *values);
+	/* What is accessed if not memory of the process; NULL: always that. */
+	bool (*other)(struct pattern *p, struct trace_access *access);
 };
 
 static uint64_t draw_zipf(struct pattern *p)
@@ -86,6 +103,43 @@ static uint64_t page_scan_hot(struct pattern *p)
 	if (p->at % round == 0)
 		return values[PATTERN_HOT] + p->at / round % values[PATTERN_PAGES];
 	return sim_random_below(&p->random, values[PATTERN_HOT]);
+}
+
+static bool draw_percent(struct pattern *p, enum pattern_param share)
+{
+	return sim_random_below(&p->random, 100) < p->spec.values[share];
+}
+
+static void mapped_access(struct pattern *p, struct trace_access *access)
+{
+	access->va = zipf_draw(p->zipf_file, &p->random) * PAGE_SIZE;
+	access->size = ACCESS_BYTES;
+	access->op = draw_percent(p, PATTERN_FILE_WRITES) ? TRACE_WRITE : TRACE_READ;
+}
+
+static void call_access(struct pattern *p, struct trace_access *access)
+{
+	uint64_t page;
+
+	if (draw_percent(p, PATTERN_STREAMED))
+		page = p->stream++ % p->spec.values[PATTERN_FILE];
+	else
+		page = zipf_draw(p->zipf_file, &p->random);
+	access->va = page * PAGE_SIZE;
+	access->size = PAGE_SIZE;
+	access->op = draw_percent(p, PATTERN_FILE_WRITES) ? TRACE_PWRITE : TRACE_PREAD;
+}
+
+static bool other_mix(struct pattern *p, struct trace_access *access)
+{
+	const uint64_t *values = p->spec.values;
+	uint64_t what = sim_random_below(&p->random, 100);
+
+	if (what >= values[PATTERN_MAPPED] + values[PATTERN_CALLS])
+		return false;
+	access->file = PATTERN_FILE_NR;
+	(what < values[PATTERN_MAPPED] ? mapped_access : call_access)(p, access);
+	return true;
 }
 
 static uint64_t total_passes(const uint64_t *values)
@@ -126,6 +180,12 @@ static const struct pattern_kind kinds[] = {
 	 DEFAULTS([PATTERN_PAGES] = 16384, [PATTERN_ACCESSES] = MILLION, [PATTERN_S] = 990000,
 		  [PATTERN_PROCESSES] = 4, [PATTERN_QUANTUM] = 1000),
 	 true, draw_zipf, total_accesses},
+	{"mix", "anonymous memory, as zipf, and a file, mapped and by calls",
+	 DEFAULTS([PATTERN_PAGES] = 32768, [PATTERN_ACCESSES] = MILLION, [PATTERN_S] = 800000,
+		  [PATTERN_PROCESSES] = 1, [PATTERN_QUANTUM] = 1000, [PATTERN_FILE] = 32768,
+		  [PATTERN_MAPPED] = 25, [PATTERN_CALLS] = 25, [PATTERN_STREAMED] = 50,
+		  [PATTERN_FILE_WRITES] = 10),
+	 true, draw_zipf, total_accesses, other_mix},
 };
 
 static const struct pattern_kind *find_kind(const char *name, size_t len)
@@ -204,6 +264,12 @@ static int check_spec(const struct pattern_spec *spec, struct sim_error *error)
 				"pattern:%s: pages=%" PRIu64 ": this one has %u at most",
 				spec->kind->name, spec->values[PATTERN_PAGES],
 				(unsigned int)ZIPF_RANKS_MAX);
+	if (spec->values[PATTERN_MAPPED] + spec->values[PATTERN_CALLS] > 100)
+		return sim_fail(error, -EINVAL,
+				"pattern:%s: mapped=%" PRIu64 ",calls=%" PRIu64
+				": together at most 100 of 100 accesses",
+				spec->kind->name, spec->values[PATTERN_MAPPED],
+				spec->values[PATTERN_CALLS]);
 	return 0;
 }
 
@@ -306,6 +372,18 @@ static uint64_t scattering_stride(uint64_t n)
 	return stride;
 }
 
+static int create_zipf(const struct pattern_spec *spec, uint64_t nr_pages,
+		       struct zipf **ret_zipf)
+{
+	struct zipf_spec zipf = {
+		.nr_ranks = (uint32_t)nr_pages,
+		.s = (double)spec->values[PATTERN_S] / MILLION,
+		.stride = (uint32_t)scattering_stride(nr_pages),
+	};
+
+	return zipf_create(&zipf, ret_zipf);
+}
+
 /**
  * pattern_create() - make a pattern, at its start.
  *
@@ -314,7 +392,6 @@ static uint64_t scattering_stride(uint64_t n)
 int pattern_create(const struct pattern_spec *spec, struct pattern **ret_pattern)
 {
 	struct pattern *p = calloc(1, sizeof(*p));
-	uint64_t nr_pages = spec->values[PATTERN_PAGES];
 	int err = 0;
 
 	if (!p)
@@ -322,17 +399,12 @@ int pattern_create(const struct pattern_spec *spec, struct pattern **ret_pattern
 	p->spec = *spec;
 	p->random = spec->values[PATTERN_SEED];
 	p->total = spec->kind->total(spec->values);
-	if (spec->kind->is_zipf) {
-		struct zipf_spec zipf = {
-			.nr_ranks = (uint32_t)nr_pages,
-			.s = (double)spec->values[PATTERN_S] / MILLION,
-			.stride = (uint32_t)scattering_stride(nr_pages),
-		};
-
-		err = zipf_create(&zipf, &p->zipf);
-	}
+	if (spec->kind->is_zipf)
+		err = create_zipf(spec, spec->values[PATTERN_PAGES], &p->zipf);
+	if (!err && spec->values[PATTERN_FILE])
+		err = create_zipf(spec, spec->values[PATTERN_FILE], &p->zipf_file);
 	if (err) {
-		free(p);
+		pattern_destroy(p);
 		return err;
 	}
 	*ret_pattern = p;
@@ -341,6 +413,7 @@ int pattern_create(const struct pattern_spec *spec, struct pattern **ret_pattern
 
 void pattern_destroy(struct pattern *p)
 {
+	zipf_destroy(p->zipf_file);
 	zipf_destroy(p->zipf);
 	free(p);
 }
@@ -354,6 +427,13 @@ static unsigned int process_of(const struct pattern *p)
 	return (unsigned int)(p->at / values[PATTERN_QUANTUM] % values[PATTERN_PROCESSES]);
 }
 
+static inline void memory_access(struct pattern *p, struct trace_access *access)
+{
+	access->va = PATTERN_BASE + p->spec.kind->page(p) * PAGE_SIZE;
+	access->size = ACCESS_BYTES;
+	access->op = draw_percent(p, PATTERN_WRITES) ? TRACE_WRITE : TRACE_READ;
+}
+
 /**
  * pattern_next() - the next accesses.
  *
@@ -364,16 +444,10 @@ unsigned int pattern_next(struct pattern *p, struct trace_access *out, unsigned 
 	unsigned int nr = (unsigned int)min_u64(max, p->total - p->at);
 
 	for (unsigned int i = 0; i < nr; i++, p->at++) {
-		uint64_t page = p->spec.kind->page(p);
-
 		out[i] = (struct trace_access){
-			.va = PATTERN_BASE + page * PAGE_SIZE,
-			.size = ACCESS_BYTES,
-			.pid = (uint16_t)(PATTERN_FIRST_PID + process_of(p)),
-			.op = sim_random_below(&p->random, 100) < p->spec.values[PATTERN_WRITES]
-				      ? TRACE_WRITE
-				      : TRACE_READ,
-		};
+			.pid = (uint16_t)(PATTERN_FIRST_PID + process_of(p))};
+		if (!p->spec.kind->other || !p->spec.kind->other(p, &out[i]))
+			memory_access(p, &out[i]);
 	}
 	return nr;
 }

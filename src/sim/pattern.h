@@ -12,6 +12,7 @@
 #define PATTERN_HELP_MAX  4096
 #define PATTERN_BASE	  ((uint64_t)1 << 32) /* where the pages of each process begin */
 #define PATTERN_FIRST_PID 1
+#define PATTERN_FILE_NR	  1
 
 enum pattern_param {
 	PATTERN_PAGES,
@@ -23,6 +24,11 @@ enum pattern_param {
 	PATTERN_QUANTUM,
 	PATTERN_S, /* in millionths */
 	PATTERN_WRITES,
+	PATTERN_FILE,
+	PATTERN_MAPPED,
+	PATTERN_CALLS,
+	PATTERN_STREAMED,
+	PATTERN_FILE_WRITES,
 	PATTERN_SEED,
 	NR_PATTERN_PARAMS,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses replayed on the manager, on a software machine, in virtual time (replay.c).
+ * Accesses replayed on the manager, on a software machine, in virtual time (replay.c,
+ * boot.c, clock.c).
  */
 #ifndef SIM_REPLAY_H
 #define SIM_REPLAY_H
@@ -22,18 +23,21 @@ struct sim_costs {
 	uint32_t major_fault; /* beside the wait for its I/O */
 	uint32_t scan;	      /* a page that reclaim looks at */
 	uint32_t zero;	      /* a page of a larger one, beyond its first */
+	uint32_t call;	      /* a call that reads or writes a file */
+	uint32_t copy;	      /* ... and a page of its bytes */
 };
 
 #define SIM_COSTS_DEFAULT                                                           \
 	{                                                                           \
 		.access = 4, .minor_fault = 2000, .major_fault = 8000, .scan = 400, \
-		.zero = 400                                                         \
+		.zero = 400, .call = 800, .copy = 400                               \
 	}
 
 struct sim_config {
 	uint64_t ram_bytes;
 	uint64_t swap_bytes; /* 0: none */
 	struct swapdev_model_params swap;
+	struct swapdev_model_params file_disk; /* that files lie on */
 	uint32_t swappiness, page_cluster;
 	enum mm_thp thp, thp_64k; /* MM_THP_ALWAYS or MM_THP_NEVER: nobody gives advice */
 	const struct policy_ops *policy;
@@ -48,10 +52,12 @@ struct sim_result {
 	uint64_t nr_accesses;	/* of the source */
 	uint64_t nr_references; /* to pages: an access may cross into the next */
 	uint64_t nr_processes;
+	uint64_t nr_files;	/* that were used */
 	uint64_t resident_peak; /* pages */
 	uint64_t time_ns;	/* of it: */
 	uint64_t fault_ns;	/* in faults, direct reclaim included */
-	uint64_t wait_ns;	/* for swap */
+	uint64_t call_ns;	/* in calls that read and write files, likewise */
+	uint64_t wait_ns;	/* for swap and files */
 	uint64_t tlb_ns;	/* in translation, beyond hits of the first level */
 	struct tlb_stats tlb;	/* 0 where there is none */
 	uint64_t vmstat[NR_MM_VMSTAT];

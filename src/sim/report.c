@@ -20,6 +20,12 @@ static double seconds(uint64_t ns)
 	return (double)ns / 1e9;
 }
 
+/* Linux counts it in KiB. */
+static uint64_t file_pages_read(const struct sim_result *result)
+{
+	return result->vmstat[MM_VMSTAT_pgpgin] / (PAGE_SIZE / 1024);
+}
+
 static double mib_of_pages(uint64_t nr_pages)
 {
 	return (double)(nr_pages * PAGE_SIZE) / MIB;
@@ -28,6 +34,14 @@ static double mib_of_pages(uint64_t nr_pages)
 static bool has_huge_pages(const struct sim_config *cfg)
 {
 	return cfg->thp == MM_THP_ALWAYS || cfg->thp_64k == MM_THP_ALWAYS;
+}
+
+static bool has_any_files(const struct sim_report *report)
+{
+	for (unsigned int i = 0; i < report->request->nr_rows; i++)
+		if (report->results[i].nr_files > 0)
+			return true;
+	return false;
 }
 
 static void print_setup(const struct sim_report *report, FILE *out)
@@ -44,6 +58,8 @@ static void print_setup(const struct sim_report *report, FILE *out)
 		fprintf(out, "no swap");
 	fprintf(out, ", swappiness %u, page-cluster %u, policy %s\n", cfg->swappiness,
 		cfg->page_cluster, report->policy_name);
+	if (has_any_files(report))
+		fprintf(out, "files on %s\n", cfg->file_disk.name);
 	if (cfg->tlb)
 		fprintf(out, "TLB of %s\n", cfg->tlb->title);
 	if (has_huge_pages(cfg))
@@ -68,6 +84,13 @@ struct stat_line {
 	enum mm_vmstat_item item;
 };
 
+static void print_lines(FILE *out, const struct sim_result *result,
+			const struct stat_line *lines, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		print_stat(out, lines[i].what, result, lines[i].item);
+}
+
 static void print_stats(FILE *out, const struct sim_result *result)
 {
 	static const struct stat_line stats[] = {
@@ -82,14 +105,60 @@ static void print_stats(FILE *out, const struct sim_result *result)
 		{"  and freed", MM_VMSTAT_pgsteal_direct},
 		{"activated", MM_VMSTAT_pgactivate},
 		{"deactivated", MM_VMSTAT_pgdeactivate},
+		{"allocation stalls", MM_VMSTAT_allocstall},
+	};
+	static const struct stat_line refaults[] = {
 		{"refaults", MM_VMSTAT_workingset_refault_anon},
 		{"  activated", MM_VMSTAT_workingset_activate_anon},
 		{"  of active pages", MM_VMSTAT_workingset_restore_anon},
-		{"allocation stalls", MM_VMSTAT_allocstall},
 	};
 
-	for (size_t i = 0; i < sizeof(stats) / sizeof(stats[0]); i++)
-		print_stat(out, stats[i].what, result, stats[i].item);
+	print_lines(out, result, stats, sizeof(stats) / sizeof(stats[0]));
+	if (result->nr_files == 0)
+		print_lines(out, result, refaults, sizeof(refaults) / sizeof(refaults[0]));
+}
+
+_Static_assert(
+	MM_VMSTAT_pgscan_file == MM_VMSTAT_pgscan_anon + 1 &&
+		MM_VMSTAT_pgsteal_file == MM_VMSTAT_pgsteal_anon + 1 &&
+		MM_VMSTAT_workingset_refault_file == MM_VMSTAT_workingset_refault_anon + 1 &&
+		MM_VMSTAT_workingset_activate_file == MM_VMSTAT_workingset_activate_anon + 1 &&
+		MM_VMSTAT_workingset_restore_file == MM_VMSTAT_workingset_restore_anon + 1,
+	"print_pair() takes the next one");
+
+/* A figure of anonymous memory beside that of files, as /proc/vmstat has them: NAME_anon. */
+static void print_pair(FILE *out, const struct stat_line *line, const struct sim_result *result)
+{
+	const char *name = mm_vmstat_names[line->item];
+
+	fprintf(out, "%-22s %14" PRIu64 " %14" PRIu64 "  %.*s\n", line->what,
+		result->vmstat[line->item], result->vmstat[line->item + 1],
+		(int)(strlen(name) - strlen("_anon")), name);
+}
+
+static void print_files(FILE *out, const struct sim_result *result)
+{
+	static const struct stat_line pairs[] = {
+		{"scanned", MM_VMSTAT_pgscan_anon},
+		{"  and freed", MM_VMSTAT_pgsteal_anon},
+		{"refaults", MM_VMSTAT_workingset_refault_anon},
+		{"  activated", MM_VMSTAT_workingset_activate_anon},
+		{"  of active pages", MM_VMSTAT_workingset_restore_anon},
+	};
+	static const struct stat_line traffic[] = {
+		{"  made dirty", MM_VMSTAT_nr_dirtied},
+		{"  written back", MM_VMSTAT_nr_written},
+		{"  dirty at the end", MM_VMSTAT_nr_dirty},
+		{"  cached at the end", MM_VMSTAT_nr_file_pages},
+	};
+
+	fprintf(out, "\n%-22s %14s %14s\n", "reclaim by kind", "anonymous", "files");
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		print_pair(out, &pairs[i], result);
+	fputc('\n', out);
+	print_count(out, "files", result->nr_files, "");
+	print_count(out, "  pages read", file_pages_read(result), "pgpgin, in pages");
+	print_lines(out, result, traffic, sizeof(traffic) / sizeof(traffic[0]));
 }
 
 static void print_huge(FILE *out, const struct sim_result *result)
@@ -103,8 +172,7 @@ static void print_huge(FILE *out, const struct sim_result *result)
 		{"  none to be had", MM_VMSTAT_anon_64k_fault_fallback},
 	};
 
-	for (size_t i = 0; i < sizeof(stats) / sizeof(stats[0]); i++)
-		print_stat(out, stats[i].what, result, stats[i].item);
+	print_lines(out, result, stats, sizeof(stats) / sizeof(stats[0]));
 }
 
 /* What a level was asked for and had not: hits further down, and walks. */
@@ -165,29 +233,40 @@ static void print_single(FILE *out, const struct sim_config *cfg,
 	print_stats(out, result);
 	if (has_huge_pages(cfg))
 		print_huge(out, result);
+	if (result->nr_files > 0)
+		print_files(out, result);
 	if (cfg->tlb)
 		print_tlb(out, &result->tlb);
+	else if (result->nr_files > 0)
+		fputc('\n', out);
 	fprintf(out, "%-22s %10.1f MiB\n", "peak resident",
 		mib_of_pages(result->resident_peak));
 	fprintf(out, "%-22s %10.1f MiB\n", "peak touched",
 		mib_of_pages(result->vmstat[MM_VMSTAT_nr_touched_peak]));
 	fprintf(out, "%-22s %12.6f s\n", "estimated time", seconds(result->time_ns));
 	fprintf(out, "%-22s %12.6f s\n", "  in faults", seconds(result->fault_ns));
-	fprintf(out, "%-22s %12.6f s\n", "  waiting for swap", seconds(result->wait_ns));
+	if (result->nr_files > 0)
+		fprintf(out, "%-22s %12.6f s\n", "  in calls on files",
+			seconds(result->call_ns));
+	fprintf(out, "%-22s %12.6f s\n",
+		result->nr_files > 0 ? "  waiting for I/O" : "  waiting for swap",
+		seconds(result->wait_ns));
 	if (cfg->tlb)
 		fprintf(out, "%-22s %12.6f s\n", "  in TLB misses", seconds(result->tlb_ns));
 }
 
-static void print_row(FILE *out, const struct sim_result *result)
+static void print_row(FILE *out, const struct sim_result *result, bool has_files)
 {
 	const uint64_t *vmstat = result->vmstat;
 
-	fprintf(out,
-		"%10.1f %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64
-		" %10" PRIu64 " %12.1f %12.6f%s\n",
+	fprintf(out, "%10.1f %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64,
 		(double)result->ram_bytes / MIB, minor_faults(result),
 		vmstat[MM_VMSTAT_pgmajfault], vmstat[MM_VMSTAT_pswpin],
-		vmstat[MM_VMSTAT_pswpout],
+		vmstat[MM_VMSTAT_pswpout]);
+	if (has_files)
+		fprintf(out, " %12" PRIu64 " %12" PRIu64, file_pages_read(result),
+			vmstat[MM_VMSTAT_nr_written]);
+	fprintf(out, " %12" PRIu64 " %10" PRIu64 " %12.1f %12.6f%s\n",
 		vmstat[MM_VMSTAT_pgscan_kswapd] + vmstat[MM_VMSTAT_pgscan_direct],
 		vmstat[MM_VMSTAT_allocstall], mib_of_pages(result->resident_peak),
 		seconds(result->time_ns), result->is_out_of_memory ? "  out of memory" : "");
@@ -199,16 +278,21 @@ static void print_row(FILE *out, const struct sim_result *result)
 void sim_report_table(const struct sim_report *report, FILE *out)
 {
 	unsigned int nr_rows = report->request->nr_rows;
+	bool has_files = has_any_files(report);
 
 	print_setup(report, out);
 	if (nr_rows == 1) {
 		print_single(out, &report->request->cfg, report->results);
 		return;
 	}
-	fprintf(out, "%10s %12s %12s %12s %12s %12s %10s %12s %12s\n", "RAM MiB", "minor",
-		"major", "pswpin", "pswpout", "pgscan", "allocstall", "resident MiB", "time s");
+	fprintf(out, "%10s %12s %12s %12s %12s", "RAM MiB", "minor", "major", "pswpin",
+		"pswpout");
+	if (has_files)
+		fprintf(out, " %12s %12s", "file in", "file out");
+	fprintf(out, " %12s %10s %12s %12s\n", "pgscan", "allocstall", "resident MiB",
+		"time s");
 	for (unsigned int i = 0; i < nr_rows; i++)
-		print_row(out, &report->results[i]);
+		print_row(out, &report->results[i], has_files);
 }
 
 /**
@@ -282,14 +366,17 @@ static void json_row(FILE *out, const struct sim_config *cfg, const struct sim_r
 		", \"references\": %" PRIu64 ", \"processes\": %" PRIu64
 		", \"minor_faults\": %" PRIu64 ", \"major_faults\": %" PRIu64
 		", \"resident_peak_bytes\": %" PRIu64 ", \"touched_peak_bytes\": %" PRIu64
-		", \"time_ns\": %" PRIu64 ", \"fault_ns\": %" PRIu64 ", \"wait_ns\": %" PRIu64
+		", \"files\": %" PRIu64 ", \"file_pages_read\": %" PRIu64
+		", \"file_pages_written\": %" PRIu64 ", \"time_ns\": %" PRIu64
+		", \"fault_ns\": %" PRIu64 ", \"call_ns\": %" PRIu64 ", \"wait_ns\": %" PRIu64
 		", ",
 		result->ram_bytes, result->is_out_of_memory ? "true" : "false",
 		result->nr_accesses, result->nr_references, result->nr_processes,
 		minor_faults(result), result->vmstat[MM_VMSTAT_pgmajfault],
 		result->resident_peak * PAGE_SIZE,
-		result->vmstat[MM_VMSTAT_nr_touched_peak] * PAGE_SIZE, result->time_ns,
-		result->fault_ns, result->wait_ns);
+		result->vmstat[MM_VMSTAT_nr_touched_peak] * PAGE_SIZE, result->nr_files,
+		file_pages_read(result), result->vmstat[MM_VMSTAT_nr_written], result->time_ns,
+		result->fault_ns, result->call_ns, result->wait_ns);
 	if (cfg->tlb)
 		json_tlb(out, result);
 	fputs("\"vmstat\": {", out);
@@ -310,11 +397,12 @@ void sim_report_json(const struct sim_report *report, FILE *out)
 	sim_report_string(out, request->source);
 	fprintf(out,
 		", \"seed\": %" PRIu64 ", \"policy\": \"%s\", \"swap_bytes\": %" PRIu64
-		", \"swap_device\": \"%s\", \"swappiness\": %u, \"page_cluster\": %u"
+		", \"swap_device\": \"%s\", \"file_device\": \"%s\", \"swappiness\": %u, "
+		"\"page_cluster\": %u"
 		", \"tlb\": \"%s\", \"thp\": %s, \"thp_64k\": %s, \"rows\": [",
 		request->seed, report->policy_name, request->cfg.swap_bytes,
 		request->cfg.swap_bytes ? request->cfg.swap.name : "none",
-		request->cfg.swappiness, request->cfg.page_cluster,
+		request->cfg.file_disk.name, request->cfg.swappiness, request->cfg.page_cluster,
 		request->cfg.tlb ? request->cfg.tlb->name : "none",
 		request->cfg.thp == MM_THP_ALWAYS ? "true" : "false",
 		request->cfg.thp_64k == MM_THP_ALWAYS ? "true" : "false");

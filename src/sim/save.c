@@ -15,7 +15,7 @@
  *	 16  RAM, bytes      24   swap, bytes           32  seed
  *	 40  accesses        48   state at the end      56  swappiness, 4   60  page-cluster, 4
  *	 64  2M pages, 4     68   64K pages, 4          72  policy, 24      96  TLB, 24
- *	120  swap device, 24 144  source, 112
+ *	120  swap device, 24 144  device of files, 24 168  source, 88
  *
  * Names end with a NUL; the TLB's is empty where there is none. Huge pages: 0 never, 2 always.
  *
@@ -34,7 +34,7 @@
 #include <zlib.h>
 
 #define MAGIC	"\x89RSPACE\n"
-#define VERSION 1
+#define VERSION 2
 #define NAME	24
 #define RAM_MAX ((uint64_t)1 << 40)
 #define CHUNK	4096
@@ -54,7 +54,8 @@ enum {
 	AT_POLICY = 72,
 	AT_TLB = 96,
 	AT_DEVICE = 120,
-	AT_SOURCE = 144,
+	AT_FILES = 144,
+	AT_SOURCE = 168,
 };
 
 struct sim_save {
@@ -183,6 +184,7 @@ static void put_header(uint8_t *header, const struct sim_config *cfg, const char
 	snprintf((char *)header + AT_POLICY, NAME, "%s", cfg->policy->name);
 	snprintf((char *)header + AT_TLB, NAME, "%s", cfg->tlb ? cfg->tlb->name : "");
 	snprintf((char *)header + AT_DEVICE, NAME, "%s", cfg->swap.name);
+	snprintf((char *)header + AT_FILES, NAME, "%s", cfg->file_disk.name);
 	snprintf((char *)header + AT_SOURCE, SIM_SAVED_SOURCE, "%s", source);
 }
 
@@ -278,6 +280,7 @@ static int parse_names(const uint8_t *header, struct sim_saved *saved, struct si
 	const char *policy = name_at(header, AT_POLICY, NAME);
 	const char *tlb = name_at(header, AT_TLB, NAME);
 	const char *device = name_at(header, AT_DEVICE, NAME);
+	const char *files = name_at(header, AT_FILES, NAME);
 	const char *source = name_at(header, AT_SOURCE, SIM_SAVED_SOURCE);
 
 	saved->cfg.policy = policy ? sim_policy(policy) : NULL;
@@ -289,6 +292,9 @@ static int parse_names(const uint8_t *header, struct sim_saved *saved, struct si
 	if (!device || !swapdev_model_preset(device))
 		return refuse(error, AT_DEVICE, "no swap device that there is");
 	saved->cfg.swap = *swapdev_model_preset(device);
+	if (!files || !swapdev_model_preset(files))
+		return refuse(error, AT_FILES, "no device of files that there is");
+	saved->cfg.file_disk = *swapdev_model_preset(files);
 	if (!source)
 		return refuse(error, AT_SOURCE, "the name of the source does not end");
 	memcpy(saved->source, source, SIM_SAVED_SOURCE);

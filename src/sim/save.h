@@ -8,7 +8,7 @@
 #include "sim/replay.h"
 
 #define SIM_SAVED_HEADER 256 /* bytes */
-#define SIM_SAVED_SOURCE 112 /* of them, with a NUL at the end */
+#define SIM_SAVED_SOURCE 88  /* of them, with a NUL at the end */
 
 struct sim_save;
 

@@ -17,11 +17,11 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
-#include "filedev/slots.h"
 #include "machine/soft_replay.h"
 #include "mm/buddy.h"
 #include "mm/system.h"
 #include "policy/two_lists.h"
+#include "sim/disk.h"
 #include "swapdev/model.h"
 
 #define ACCESS_NS      200 /* of a page that is translated */
@@ -50,9 +50,9 @@ static const struct swapdev_model_params disk = {
 struct model {
 	const struct fidelity_guest *guest;
 	struct machine *machine;
-	struct swapdev *swap, *store;
-	struct filedev *dev;
-	struct address_space *file;
+	struct swapdev *swap;
+	struct sim_disk disk;
+	struct sim_file file;
 	struct mm_system *sys;
 	struct mm *mm, *other;
 	pte_t **tables[2]; /* anonymous, file: by table */
@@ -89,9 +89,7 @@ static void run_kswapd(struct model *m)
 
 static uint64_t next_io_ns(const struct model *m)
 {
-	uint64_t next = swapdev_model_next_ns(m->swap);
-
-	return m->store ? min_u64(next, swapdev_model_next_ns(m->store)) : next;
+	return min_u64(swapdev_model_next_ns(m->swap), sim_file_next_ns(&m->file));
 }
 
 static void wait_for_io(struct model *m)
@@ -206,10 +204,6 @@ static int others(struct model *m)
 
 static int create_file(struct model *m, uint64_t nr_pages)
 {
-	struct swapdev_model_config store = {
-		.nr_slots = nr_pages + 2, .params = disk, .clock_ns = &m->clock_ns};
-	struct filedev_slots_config dev = {
-		.nr_bytes = nr_pages * PAGE_SIZE, .has_content = true, .name = "data"};
 	struct mm_map_file_args args = {.hint = FILE_BASE,
 					.len = nr_pages * PAGE_SIZE,
 					.prot = MM_PROT_READ,
@@ -219,14 +213,12 @@ static int create_file(struct model *m, uint64_t nr_pages)
 
 	if (nr_pages == 0)
 		return 0;
-	err = swapdev_model_create(&store, &m->store);
-	dev.store = m->store;
+	m->disk = (struct sim_disk){.params = disk, .clock_ns = &m->clock_ns};
+	err = sim_file_create(&m->disk, nr_pages * PAGE_SIZE, &m->file);
 	if (!err)
-		err = filedev_slots_create(&dev, &m->dev);
+		err = mm_file_open(m->sys, m->file.dev, &m->file.cached);
 	if (!err)
-		err = mm_file_open(m->sys, m->dev, &m->file);
-	if (!err)
-		err = mm_map_file(m->mm, m->file, &args, &va);
+		err = mm_map_file(m->mm, m->file.cached, &args, &va);
 	return err;
 }
 
@@ -289,14 +281,11 @@ static void destroy(struct model *m)
 		m->clock_ns = max_u64(m->clock_ns, next_io_ns(m));
 		mm_step(m->sys, m->clock_ns, 0);
 	}
-	if (m->file)
-		mm_file_close(m->file);
+	if (m->file.cached)
+		mm_file_close(m->file.cached);
 	if (m->sys)
 		mm_system_destroy(m->sys);
-	if (m->dev)
-		m->dev->ops->close(m->dev);
-	else if (m->store)
-		m->store->ops->close(m->store);
+	sim_file_destroy(&m->file);
 	if (m->swap)
 		m->swap->ops->close(m->swap);
 	if (m->machine)

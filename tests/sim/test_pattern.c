@@ -158,6 +158,59 @@ static void writes_are_as_many_as_asked(void **state)
 	free(accesses);
 }
 
+struct mix_counts {
+	uint64_t memory, mapped, calls, streamed, mapped_writes, call_writes;
+};
+
+static void count_mix(const struct trace_access *a, uint64_t *stream, struct mix_counts *counts)
+{
+	if (!a->file) {
+		assert_true(page_of_access(a) < 40);
+		counts->memory++;
+		return;
+	}
+	assert_int_equal(a->file, 1);
+	assert_true(a->va / PAGE_SIZE < 50 && a->va % PAGE_SIZE == 0);
+	if (a->op <= TRACE_WRITE) {
+		assert_int_equal(a->size, 8);
+		counts->mapped++;
+		counts->mapped_writes += a->op == TRACE_WRITE;
+		return;
+	}
+	assert_int_equal(a->size, PAGE_SIZE);
+	counts->calls++;
+	counts->call_writes += a->op == TRACE_PWRITE;
+	if (a->va / PAGE_SIZE == *stream % 50) {
+		counts->streamed++;
+		++*stream;
+	}
+}
+
+/* Shares within five standard deviations. Who is not streamed may hit the next page by chance.
+ */
+static void mix_keeps_its_shares(void **state)
+{
+	struct mix_counts counts = {0};
+	struct trace_access *accesses;
+	uint64_t stream = 0;
+	uint64_t nr = take("mix,pages=40,file=50,accesses=100000,mapped=20,calls=30,s=0,"
+			   "streamed=100,file-writes=10,processes=2,quantum=10",
+			   1, &accesses);
+
+	(void)state;
+	for (uint64_t i = 0; i < nr; i++) {
+		assert_int_equal(accesses[i].pid, 1 + i / 10 % 2);
+		count_mix(&accesses[i], &stream, &counts);
+	}
+	assert_in_range(counts.memory, 49200, 50800);
+	assert_in_range(counts.mapped, 19300, 20700);
+	assert_int_equal(counts.streamed, counts.calls);
+	assert_in_range(counts.mapped_writes, counts.mapped / 10 - 220,
+			counts.mapped / 10 + 220);
+	assert_in_range(counts.call_writes, counts.calls / 10 - 280, counts.calls / 10 + 280);
+	free(accesses);
+}
+
 static void a_seed_says_it_all(void **state)
 {
 	struct trace_access *a, *b, *c;
@@ -198,6 +251,11 @@ static void refuses_what_it_does_not_know(void **state)
 		{"zipf,s=1.2.3", "wants a number"},
 		{"zipf,writes=101", "from 0 to 100"},
 		{"uniform,s=1", "no such parameter"},
+		{"zipf,file=1", "no such parameter"},
+		{"mix,file=16777217", "from 1 to 16777216"},
+		{"mix,pages=16777217", "16777216 at most"},
+		{"mix,mapped=51,calls=50", "together at most 100"},
+		{"mix,streamed=101", "from 0 to 100"},
 	};
 	struct pattern_spec spec;
 	struct sim_error error;
@@ -220,6 +278,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(zipf_follows_its_law),
 	cmocka_unit_test(zipf_scatters_without_loss),
 	cmocka_unit_test(writes_are_as_many_as_asked),
+	cmocka_unit_test(mix_keeps_its_shares),
 	cmocka_unit_test(a_seed_says_it_all),
 	cmocka_unit_test(refuses_what_it_does_not_know),
 };

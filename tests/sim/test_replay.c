@@ -21,6 +21,7 @@ static struct sim_config config(uint64_t ram_bytes, uint64_t swap_bytes)
 		.ram_bytes = ram_bytes,
 		.swap_bytes = swap_bytes,
 		.swap = *swapdev_model_preset("nvme"),
+		.file_disk = *swapdev_model_preset("nvme"),
 		.swappiness = 60,
 		.policy = policy_find("two-lists"),
 		.costs = SIM_COSTS_DEFAULT,

@@ -37,6 +37,10 @@ GOLDENS = {
                 "pattern:zipf,pages=3000,accesses=20000,s=0.7"],
     "huge.txt": ["--ram", "32M", "--thp", "both", "--tlb", "cortex-a76",
                  "pattern:zipf,pages=10000,accesses=40000"],
+    "mix.txt": ["--ram", "16M", "--files", "ssd",
+                "pattern:mix,pages=3000,file=3000,accesses=40000,processes=2"],
+    "mix-sweep.txt": ["--sweep", "ram=8M..32M:4", "--swappiness", "10", "--tlb", "none",
+                      "pattern:mix,pages=3000,file=3000,accesses=30000"],
     "sweep.txt": ["--sweep", "ram=4M..16M:4", "pattern:uniform,pages=3000,accesses=20000"],
 }
 
@@ -86,6 +90,12 @@ class Golden(unittest.TestCase):
     def test_opt(self):
         self.golden("opt.txt")
 
+    def test_mix(self):
+        self.golden("mix.txt")
+
+    def test_mix_sweep(self):
+        self.golden("mix-sweep.txt")
+
     def test_huge(self):
         self.golden("huge.txt")
 
@@ -107,7 +117,7 @@ class Output(unittest.TestCase):
 
     def test_help_lists_all(self):
         text = sim("--help").stdout.decode()
-        for name in ("sequential", "uniform", "zipf", "scan-hot", "processes", "two-lists"):
+        for name in ("sequential", "uniform", "zipf", "scan-hot", "processes", "mix", "two-lists"):
             self.assertIn(name, text)
 
     def test_the_processors_are_listed(self):
@@ -130,6 +140,66 @@ class Output(unittest.TestCase):
                                  stderr=subprocess.PIPE, timeout=PATIENCE, check=False)
         self.assertEqual(ran.returncode, 125)
         self.assertIn(b"No space left", ran.stderr)
+
+
+class Files(unittest.TestCase):
+    MIX = "pattern:mix,pages=2000,file=2000,accesses=20000,processes=2"
+
+    def rows(self, *arguments, stdin=b""):
+        ran = sim("--json", *arguments, stdin=stdin)
+        self.assertEqual((ran.returncode, ran.stderr), (0, b""))
+        return json.loads(ran.stdout)["rows"]
+
+    def test_all_goes_with_mix(self):
+        for arguments in (["--policy", "clock"], ["--policy", "fifo"], ["--policy", "lru"],
+                          ["--policy", "random"], ["--thp", "both"], ["--tlb", "none"],
+                          ["--swap", "none"], ["--files", "zram", "--swap", "1G:hdd"],
+                          ["--swappiness", "0"], ["--swappiness", "200"]):
+            with self.subTest(arguments):
+                row, = self.rows("--ram", "24M", *arguments, self.MIX)
+                self.assertEqual((row["accesses"], row["files"], row["processes"]), (20000, 1, 2))
+                vmstat = row["vmstat"]
+                for what in ("pgscan", "pgsteal"):
+                    self.assertEqual(vmstat[what + "_anon"] + vmstat[what + "_file"],
+                                     vmstat[what + "_kswapd"] + vmstat[what + "_direct"])
+                self.assertGreater(row["file_pages_read"], 1000)
+
+    def test_swappiness_decides_who_leaves(self):
+        few, many = (self.rows("--ram", "16M", "--swappiness", n, self.MIX)[0]["vmstat"]
+                     for n in ("0", "200"))
+        self.assertEqual(few["pgscan_anon"], 0)
+        self.assertGreater(few["pgsteal_file"], many["pgsteal_file"])
+        self.assertGreater(many["pswpout"], 0)
+
+    def test_opt(self):
+        """Each page of memory and of the file once, for all fit."""
+        said = json.loads(sim("--json", "--policy", "opt", "--ram", "64M", self.MIX).stdout)
+        self.assertEqual(said["rows"][0]["misses"], said["pages"])
+        row, = self.rows("--ram", "64M", self.MIX)
+        self.assertLessEqual(said["pages"],
+                             row["file_pages_read"] + row["touched_peak_bytes"] // 4096)
+
+    def test_a_trace_with_files(self):
+        """100 pages by calls, of which 50 are mapped, too; 10 of another file are written."""
+        trace = b"".join(b"pread,%d,4096,1,1\n" % (page * 4096) for page in range(100))
+        trace += b"".join(b"r,%d,8,%d,1\n" % (page * 4096, pid)
+                          for page in range(50) for pid in (1, 2))
+        trace += b"pwrite,0,40960,1,2\n"
+        row, = self.rows("-", stdin=trace)
+        self.assertEqual((row["accesses"], row["references"]), (201, 210))
+        self.assertEqual((row["files"], row["processes"]), (2, 2))
+        self.assertIn(row["file_pages_read"], range(100, 165))  # with what is read ahead
+        self.assertEqual((row["vmstat"]["nr_dirtied"], row["vmstat"]["pswpout"]), (10, 0))
+        self.assertEqual(row["major_faults"], 0)
+
+    def test_what_is_no_access_to_a_file(self):
+        for says, line in (("pread and pwrite want a file", b"pread,0,8,1"),
+                           ("file is above 255", b"r,0,8,1,256"),
+                           ("offset 0x1000000000 of file 3", b"r,0x1000000000,8,1,3"),
+                           ("where files are mapped", b"r,0x300000001000,8")):
+            ran = sim("-", stdin=line + b"\n")
+            self.assertEqual((ran.returncode, ran.stdout, ran.stderr.count(b"\n")), (1, b"", 1))
+            self.assertIn(says, ran.stderr.decode())
 
 
 class Opt(unittest.TestCase):
@@ -207,6 +277,11 @@ class Save(unittest.TestCase):
                 self.assertEqual((ran.returncode, ran.stderr), (0, ""))
                 self.assertRegex(ran.stdout, "frame 0x[0-9a-f]+ and offset 0xabc")
 
+    def test_with_files(self):
+        self.save("--files", "hdd", "pattern:mix,pages=1000,file=1500,accesses=30000")
+        ran = self.walk("0x100020abc")
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+
     def test_what_is_not_there(self):
         self.save(self.SOURCE)
         ran = self.walk("--pid", "9", "0x100020abc")
@@ -219,7 +294,7 @@ class Save(unittest.TestCase):
         whole = pathlib.Path(self.path).read_bytes()
         for says, broken in (
                 ("byte 0: not a space", b"x" + whole[1:]),
-                ("byte 8: of another version", whole[:8] + b"\2" + whole[9:]),
+                ("byte 8: of another version", whole[:8] + b"\3" + whole[9:]),
                 ("byte 12: wrong checksum", whole[:50] + b"?" + whole[51:]),
                 ("byte 100: cut off", whole[:100]),
                 ("byte ", whole[:-1]),
@@ -270,6 +345,9 @@ class Mistakes(unittest.TestCase):
                 ("not a size", ["--sweep", "ram=..9M:2", pattern]),
                 ("above the first", ["--sweep", "ram=9M..9M:2", pattern]),
                 ("the devices are", ["--swap", "1G:tape", pattern]),
+                ("--files tape: the devices are", ["--files", "tape", pattern]),
+                ("--files : the devices are", ["--files", "", pattern]),
+                ("together at most 100", ["pattern:mix,mapped=60,calls=60"]),
                 ("wants none", ["--swap", "0", pattern]),
                 ("wants none", ["--swap", ":ssd", pattern]),
                 ("8T is the most", ["--swap", "9T", pattern]),
@@ -366,7 +444,7 @@ if __name__ == "__main__":
         update()
         sys.exit()
     if GOLDEN:
-        del Output, Opt, Save, Mistakes, Traces, Terminal
+        del Output, Files, Opt, Save, Mistakes, Traces, Terminal
     else:
         del Golden
     cases.main()
