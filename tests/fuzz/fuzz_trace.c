@@ -82,7 +82,8 @@ static void write_and_compare(unsigned int nr)
 	for (unsigned int i = 0; i < nr; i++)
 		MM_ASSERT(accesses[i].va == before[i].va && accesses[i].op == before[i].op &&
 			  accesses[i].size == before[i].size &&
-			  accesses[i].pid == before[i].pid);
+			  accesses[i].pid == before[i].pid &&
+			  accesses[i].file == before[i].file);
 	close(fd);
 	free(before);
 }
