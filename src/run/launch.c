@@ -24,8 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "machine/host.h"
 #include "run/complain.h"
+#include "run/elect.h"
 #include "run/hostmem.h"
 #include "run/program.h"
 #include "run/supervise.h"
@@ -123,84 +123,6 @@ static int find_library(struct launch *launch)
 	return EXIT_OK;
 }
 
-#define WAYS                                                                                 \
-	"run as root (CAP_SYS_PTRACE), or set sysctl vm.unprivileged_userfaultfd=1, or get " \
-	"access to /dev/userfaultfd"
-
-static int complain_of(const struct machine_host_probe *of)
-{
-	switch (of->verdict) {
-	case MACHINE_HOST_OK:
-		return EXIT_OK;
-	case MACHINE_HOST_NO_SYSCALL:
-		complain(
-			"this kernel has no userfaultfd, or a filter hides it (%s): Linux with "
-			"CONFIG_USERFAULTFD is needed; then " WAYS,
-			strerror(-of->err));
-		break;
-	case MACHINE_HOST_NO_RIGHT:
-		complain("no right to userfaultfd here (%s): " WAYS, strerror(-of->err));
-		break;
-	case MACHINE_HOST_NO_WP:
-		complain(
-			"this kernel's userfaultfd cannot write-protect: Linux 5.7 or newer is "
-			"needed");
-		break;
-	case MACHINE_HOST_NO_MEANS:
-		complain("userfaultfd: %s", strerror(-of->err));
-		break;
-	}
-	return EXIT_TROUBLE;
-}
-
-static void choose(struct launch *launch, enum run_fault_engine engine, const char *reason)
-{
-	launch->settings.fault_engine = engine;
-	launch->engine_reason = reason;
-}
-
-/* --fault ENGINE: that one, or the thread engine, which says what it lacks. */
-static int probe_given(struct launch *launch, const struct machine_host_probe *probe,
-		       const struct machine_host_probe *by_signal)
-{
-	bool wants_signal = launch->settings.fault_engine == RUN_FAULT_SIGNAL;
-
-	if (launch->settings.fault_engine == RUN_FAULT_SEGV) {
-		launch->engine_reason = "--fault segv";
-		return EXIT_OK;
-	}
-	if (wants_signal && by_signal->verdict == MACHINE_HOST_OK) {
-		launch->engine_reason = "--fault signal";
-		return EXIT_OK;
-	}
-	choose(launch, RUN_FAULT_THREAD,
-	       wants_signal ? "no userfaultfd by signals" : "--fault thread");
-	return complain_of(probe);
-}
-
-/*
- * The signal engine is the fastest and needs no privilege. The thread engine serves where the
- * kernel does not answer a fault by a signal, if there is the right to handle the kernel's own
- * faults; that of a memory file needs no userfaultfd at all, and is never chosen where another
- * works.
- */
-static int probe_machine(struct launch *launch)
-{
-	struct machine_host_probe probe, by_signal;
-
-	machine_host_probe(&probe);
-	machine_host_probe_signals(&by_signal);
-	if (launch->settings.is_fault_given)
-		return probe_given(launch, &probe, &by_signal);
-	if (by_signal.verdict == MACHINE_HOST_OK)
-		choose(launch, RUN_FAULT_SIGNAL, "the default");
-	else if (probe.verdict == MACHINE_HOST_OK)
-		choose(launch, RUN_FAULT_THREAD, "no userfaultfd by signals");
-	else
-		choose(launch, RUN_FAULT_SEGV, "no userfaultfd");
-	return EXIT_OK;
-}
-
 /* flock(2) would tell it, too, but as if the other user were another run. */
 static bool swap_is_open(const struct launch *launch, const char *path)
 {
@@ -271,7 +193,10 @@ static int make_share(struct launch *launch)
 	err = run_share_create(&config, &launch->map);
 	if (!err)
 		return EXIT_OK;
-	complain("memory to share with the program: %s", strerror(-err));
+	complain("memory to share with the program (memfd_create): %s%s", strerror(-err),
+		 err == -EPERM || err == -ENOSYS
+			 ? "; a filter (seccomp) refuses it: have it allow memfd_create"
+			 : "");
 	return EXIT_TROUBLE;
 }
 
@@ -366,7 +291,7 @@ static int look_around(struct launch *launch, const struct run_options *options)
 	if (!status)
 		status = find_library(launch);
 	if (!status)
-		status = probe_machine(launch);
+		status = elect_engine(&launch->settings, &launch->engine_reason);
 	return status;
 }
 

@@ -171,8 +171,8 @@ static int read_swappiness(const char *text, struct run_settings *settings)
 static int read_fault(const char *text, struct run_settings *settings)
 {
 	settings->fault_engine = RUN_FAULT_SIGNAL;
-	settings->is_fault_given = text != NULL;
-	if (!text || !strcmp(text, "signal"))
+	settings->is_fault_given = text && strcmp(text, "auto") != 0;
+	if (!settings->is_fault_given || !strcmp(text, "signal"))
 		return EXIT_OK;
 	settings->fault_engine = RUN_FAULT_THREAD;
 	if (!strcmp(text, "thread"))
@@ -180,8 +180,8 @@ static int read_fault(const char *text, struct run_settings *settings)
 	settings->fault_engine = RUN_FAULT_SEGV;
 	if (!strcmp(text, "segv"))
 		return EXIT_OK;
-	complain("--fault %s: no such engine; there are --fault signal, --fault thread and "
-		 "--fault segv",
+	complain("--fault %s: no such engine; there are --fault auto, --fault signal, "
+		 "--fault thread and --fault segv",
 		 text);
 	return EXIT_USAGE;
 }

@@ -195,8 +195,8 @@ def bad_commands_and_options_are_named():
             (["run", "--ram", "64M", "--stats=xml", "true"],
              "--stats=xml: no such form; there are --stats and --stats=json"),
             (["run", "--ram", "64M", "--fault", "magic", "true"],
-             "--fault magic: no such engine; there are --fault signal, --fault thread "
-             "and --fault segv")):
+             "--fault magic: no such engine; there are --fault auto, --fault signal, "
+             "--fault thread and --fault segv")):
         refused(run(*arguments), 2, line)
     refused(run_program("true", env={"RATION_TEST": "no-move,no-fun"}), 2,
             "RATION_TEST=no-fun: knows no-move, no-uring and no-direct")

@@ -7,15 +7,12 @@ ENGINE is what --fault takes, RATION the command, PRELOAD the runtime, PROGRAMS 
 of tests/run/programs.
 """
 
-import ctypes
 import json
 import os
 import pathlib
 import random
 import shutil
 import signal
-import stat
-import struct
 import subprocess
 import sys
 import tempfile
@@ -45,17 +42,6 @@ def environment(switches=""):
 def plain(*program, **options):
     return subprocess.run(program, env=environment(), capture_output=True, timeout=PATIENCE,
                           check=False, stdin=subprocess.DEVNULL, **options)
-
-
-def no_userfaultfd():
-    """A filter as containers have it: userfaultfd(2) and io_uring_setup(2) answer EPERM."""
-    rules = [(0x20, 0, 0, 0)]  # the call's number
-    rules += [(0x15, 1, 0, 323), (0x15, 0, 1, 425), (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7fff0000)]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *rule) for rule in rules))
-    program = struct.pack("@HxxxxxxP", len(rules), ctypes.addressof(code))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl")
 
 
 class Runtime(unittest.TestCase):
@@ -114,23 +100,6 @@ class Runtime(unittest.TestCase):
         # 1 MiB: the kernel counts RSS by processor, and adds up in batches of 32 pages.
         budget = 16 * MIB * 1.05 + idle["rss_peak_bytes"] + MIB
         self.assertLess(stats["rss_peak_bytes"], budget)
-
-    def test_where_userfaultfd_is_filtered_segv_takes_over(self):
-        if ENGINE != "segv" or os.geteuid() != 0:
-            self.skipTest("once is enough, and needs root to give up its rights")
-        device = pathlib.Path("/dev/userfaultfd")
-        if device.exists() and device.stat().st_mode & stat.S_IROTH:
-            self.skipTest("anybody may open /dev/userfaultfd here")
-        with tempfile.TemporaryDirectory() as folder:  # where nobody may look
-            os.chmod(folder, 0o755)
-            ration, preload = shutil.copy(RATION, folder), shutil.copy(PRELOAD, folder)
-            got = subprocess.run([ration, "run", "--ram", "32M", "--stats=json", "--", "sort",
-                                  "/etc/passwd"], env=dict(environment(), RATION_PRELOAD=preload),
-                                 user=65534, group=65534, extra_groups=[], capture_output=True,
-                                 timeout=PATIENCE, check=False, preexec_fn=no_userfaultfd)
-        stats = json.loads(got.stderr)
-        self.assertEqual((got.returncode, got.stdout), (0, plain("sort", "/etc/passwd").stdout))
-        self.assertEqual((stats["fault_engine"], stats["fault_reason"]), ("segv", "no userfaultfd"))
 
     def test_signals_interrupt_nothing(self):
         self.check_same(PROGRAM["storm"], "1", ram="16M")
