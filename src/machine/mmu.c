@@ -107,18 +107,19 @@ static void remember_table(struct walk *w)
 
 static void walk_begin(struct walk *w)
 {
-	const struct tlb_entry *known = NULL;
+	const struct tlb *t = w->mmu->tlb;
 	enum tlb_walk_level level;
+	uint32_t known = 0;
 
 	w->table = w->space->root;
 	w->rights = TLB_READ | TLB_WRITE | TLB_EXEC | TLB_USER;
 	w->level = LEVEL_TOP;
-	if (w->mmu->tlb)
+	if (t)
 		known = tlb_walk_lookup(w->mmu->tlb, w->va, w->space->asid, &level);
 	if (!known)
 		return;
-	w->table = known->pa;
-	w->rights = known->rights;
+	w->table = tlb_slot_pa(t, known);
+	w->rights = tlb_slot_rights(t, known);
 	w->level = level;
 	w->mmu->tlb->stats.walk_steps_saved += LEVEL_TOP - level;
 }
@@ -249,15 +250,15 @@ enum mmu_result mmu_translate_slow(struct mmu *mmu, const struct mmu_space *spac
 {
 	struct walk w = {.mmu = mmu, .space = space, .va = va, .access = access};
 	enum tlb_kind kind = mmu_access_kind(access);
-	const struct tlb_entry *e = NULL;
 	struct tlb *t = mmu->tlb;
+	uint32_t slot = 0;
 
 	if (!mmu_is_canonical(va))
 		return MMU_NOT_CANONICAL;
 	if (t)
-		e = tlb_lookup(t, va, space->asid, kind, mmu_access_rights(access));
-	if (e) {
-		ret->pa = e->pa | (va & tlb_entry_offset_mask(e));
+		slot = tlb_lookup(t, va, space->asid, kind, mmu_access_rights(access));
+	if (slot) {
+		ret->pa = tlb_slot_translate(t, slot, va);
 		return MMU_OK;
 	}
 	if (!walk(&w)) {

@@ -62,28 +62,53 @@ struct tlb_stats {
 #define TLB_EXEC  0x4u
 #define TLB_USER  0x8u
 
+/*
+ * An entry is a slot, a number: slot 0 is none. What is known of it lies in arrays by slot, so
+ * that a search reads little else than what it compares.
+ *
+ * A tag says what is translated: the page's address without its sign bits, the address-space id
+ * in the bits below (0 for global pages), and the flags above. 0: the slot is free.
+ */
+#define TLB_TAG_ASID	   ((uint64_t)TLB_ASID_MAX)
+#define TLB_TAG_VA	   0x0000fffffffff000u
+#define TLB_TAG_VALID	   ((uint64_t)1 << 48)
+#define TLB_TAG_GLOBAL	   ((uint64_t)1 << 49)
+#define TLB_TAG_SIZE_SHIFT 50 /* enum tlb_size, two bits */
+
+/* Data is the page's physical address and, below, the rights and the size again. */
+#define TLB_DATA_RIGHTS	    0xfu
+#define TLB_DATA_SIZE_SHIFT 4
+#define TLB_DATA_SIZE	    0x30u
+
 struct tlb_entry {
-	uint64_t key;	/* page address | asid */
-	uint64_t mask;	/* bits of key that must be equal */
-	uint64_t pa;	/* of the page; in a walk cache: of the next table */
-	uint64_t stamp; /* when it was used last; 0: the entry is invalid */
-	uint8_t rights; /* 0: the entry is invalid */
-	uint8_t size;	/* enum tlb_size */
+	uint64_t key;  /* first level: page address | asid */
+	uint64_t mask; /* first level: bits of key that must be equal */
+	uint64_t data; /* in a walk cache: of the next table; 0: the slot is free */
 };
 
 struct tlb_array {
-	struct tlb_entry *entries; /* set by set */
+	uint32_t first; /* slot; set by set from there */
 	uint32_t sets, ways;
+	uint32_t set_slots; /* ways, rounded up: the rest is never used */
+	uint32_t set_mask;  /* sets - 1 */
+	uint32_t set_odd;   /* sets where that is no power of two, else 0 */
 	uint32_t nr_valid[TLB_NR_SIZES];
+	uint32_t nr_global; /* of these */
 	uint8_t sizes;
+	bool is_first; /* level */
 };
 
 #define TLB_HINTS 1024
+#define TLB_TICK  ((uint64_t)TLB_WAYS_MAX) /* a stamp has the slot's low bits below the time */
 
 struct tlb {
 	/* Where the first level had the page last, by its low bits: a guess, always checked. */
-	struct tlb_entry *hints[TLB_NR_KINDS][TLB_HINTS];
-	uint64_t clock;			  /* ticks at each use of an entry */
+	uint32_t hints[TLB_NR_KINDS][TLB_HINTS];
+	uint64_t *tags;		   /* by slot, as all four */
+	uint16_t *prints;	   /* of the tag: what a search looks at first */
+	uint64_t *stamps;	   /* when it was used last, and the slot's low bits below */
+	struct tlb_entry *entries; /* what it translates to */
+	uint64_t clock;		   /* ticks at each use of an entry */
 	uint64_t fast_hits[TLB_NR_KINDS]; /* of the first level, of all sizes */
 	uint64_t fast_hits_big[TLB_NR_KINDS][TLB_NR_SIZES]; /* of these, above 4K */
 	struct tlb_stats stats; /* without the above: tlb_stats_get() */
@@ -91,9 +116,10 @@ struct tlb {
 	struct tlb_array arrays[TLB_ARRAYS_MAX];
 	/* The array of a level that holds pages of a size, or NULL. */
 	struct tlb_array *by_size[TLB_NR_LEVELS][TLB_NR_KINDS][TLB_NR_SIZES];
+	/* TLB_BIT() of the sizes of which the level has an entry. */
+	uint8_t sizes_held[TLB_NR_LEVELS][TLB_NR_KINDS];
 	struct tlb_array walk[TLB_NR_WALK_LEVELS];
-	struct tlb_config cfg;	  /* (c) */
-	struct tlb_entry nothing; /* (c) what a hint points to that knows nothing */
+	struct tlb_config cfg; /* (c) */
 };
 
 /* A translation that was walked for. */
@@ -114,15 +140,15 @@ int tlb_config_check(const struct tlb_config *cfg, char *why, size_t why_len);
 int tlb_create(const struct tlb_config *cfg, struct tlb **ret_tlb);
 void tlb_destroy(struct tlb *t);
 
-const struct tlb_entry *tlb_lookup(struct tlb *t, vaddr_t va, uint16_t asid, enum tlb_kind kind,
-				   unsigned int need);
-const struct tlb_entry *tlb_peek(const struct tlb *t, vaddr_t va, uint16_t asid,
-				 enum tlb_kind kind, unsigned int *ret_level);
-const struct tlb_entry *tlb_fill(struct tlb *t, const struct tlb_page *page);
+uint32_t tlb_lookup(struct tlb *t, vaddr_t va, uint16_t asid, enum tlb_kind kind,
+		    unsigned int need);
+uint32_t tlb_peek(const struct tlb *t, vaddr_t va, uint16_t asid, enum tlb_kind kind,
+		  unsigned int *ret_level);
+void tlb_fill(struct tlb *t, const struct tlb_page *page);
 bool tlb_holds_size(const struct tlb *t, enum tlb_kind kind, enum tlb_size size);
 
-const struct tlb_entry *tlb_walk_lookup(struct tlb *t, vaddr_t va, uint16_t asid,
-					enum tlb_walk_level *ret_level);
+uint32_t tlb_walk_lookup(struct tlb *t, vaddr_t va, uint16_t asid,
+			 enum tlb_walk_level *ret_level);
 void tlb_walk_fill(struct tlb *t, const struct tlb_page *table, enum tlb_walk_level level);
 
 void tlb_invalidate_page(struct tlb *t, vaddr_t va, uint16_t asid);
@@ -146,27 +172,51 @@ static inline unsigned int tlb_size_shift(enum tlb_size size)
 	return shifts[size];
 }
 
-/* Bytes of the page that are not in its number. */
-static inline uint64_t tlb_entry_offset_mask(const struct tlb_entry *e)
+static inline unsigned int tlb_slot_rights(const struct tlb *t, uint32_t slot)
 {
-	return ~e->mask | (PAGE_SIZE - 1);
+	return t->entries[slot].data & TLB_DATA_RIGHTS;
+}
+
+static inline enum tlb_size tlb_slot_size(const struct tlb *t, uint32_t slot)
+{
+	return (enum tlb_size)((t->entries[slot].data & TLB_DATA_SIZE) >> TLB_DATA_SIZE_SHIFT);
+}
+
+/* Of the page; in a walk cache: of the next table. */
+static inline uint64_t tlb_slot_pa(const struct tlb *t, uint32_t slot)
+{
+	return t->entries[slot].data & PAGE_MASK;
+}
+
+/* Of an address in the page. @slot: of the first level. */
+static inline uint64_t tlb_slot_translate(const struct tlb *t, uint32_t slot, vaddr_t va)
+{
+	return tlb_slot_pa(t, slot) | (va & (~t->entries[slot].mask | (PAGE_SIZE - 1)));
+}
+
+static inline void tlb_slot_stamp(struct tlb *t, uint32_t slot)
+{
+	t->clock += TLB_TICK;
+	t->stamps[slot] = t->clock | (slot & (TLB_TICK - 1));
 }
 
 /*
- * The first level's answer where the hint is right, which is nearly always; NULL says nothing.
+ * The first level's answer where the hint is right, which is nearly always; 0 says nothing.
  */
-static inline const struct tlb_entry *tlb_lookup_fast(struct tlb *t, vaddr_t va, uint16_t asid,
-						      enum tlb_kind kind, unsigned int need)
+static inline uint32_t tlb_lookup_fast(struct tlb *t, vaddr_t va, uint16_t asid,
+				       enum tlb_kind kind, unsigned int need)
 {
-	struct tlb_entry *e = t->hints[kind][va >> PAGE_SHIFT & (TLB_HINTS - 1)];
+	uint32_t slot = t->hints[kind][va >> PAGE_SHIFT & (TLB_HINTS - 1)];
+	const struct tlb_entry *e = &t->entries[slot];
+	uint64_t data = e->data;
 
-	if ((((va & PAGE_MASK) | asid) ^ e->key) & e->mask || (e->rights & need) != need)
-		return NULL;
-	e->stamp = ++t->clock;
+	if (((((va & PAGE_MASK) | asid) ^ e->key) & e->mask) || (need & ~data))
+		return 0;
+	tlb_slot_stamp(t, slot);
 	t->fast_hits[kind]++;
-	if (e->size != TLB_4K)
-		t->fast_hits_big[kind][e->size]++;
-	return e;
+	if (data & TLB_DATA_SIZE)
+		t->fast_hits_big[kind][tlb_slot_size(t, slot)]++;
+	return slot;
 }
 
 #endif

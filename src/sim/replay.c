@@ -82,7 +82,10 @@ static void charge_tlb(struct sim_replay *r)
 	r->tlb_cycles = cycles;
 }
 
-/* The access as the processor makes it. Return: false: a page fault. */
+/*
+ * The access as the processor makes it; with a TLB, one that its fast path did not answer.
+ * Return: false: a page fault.
+ */
 static bool touch(struct sim_replay *r, const struct sim_region *region,
 		  const struct trace_access *access)
 {
@@ -92,8 +95,8 @@ static bool touch(struct sim_replay *r, const struct sim_region *region,
 	if (!r->mmu)
 		return machine_soft_touch(
 			&region->entries[machine_soft_entry_index(access->va)], access->op);
-	is_done = mmu_translate(r->mmu, r->spaces[access->pid], access->va,
-				access->op | MMU_ACCESS_USER, &there) == MMU_OK;
+	is_done = mmu_translate_slow(r->mmu, r->spaces[access->pid], access->va,
+				     access->op | MMU_ACCESS_USER, &there) == MMU_OK;
 	charge_tlb(r);
 	return is_done;
 }

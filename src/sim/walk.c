@@ -259,25 +259,26 @@ static void show_tlb(struct world *w, vaddr_t va, unsigned int access)
 {
 	const struct tlb *t = machine_soft_tlb(w->m, 0);
 	enum tlb_kind kind = mmu_access_kind(access);
-	unsigned int level;
-	const struct tlb_entry *e =
-		t && mmu_is_canonical(va)
-			? tlb_peek(t, va, machine_soft_asid(w->mm->space), kind, &level)
-			: NULL;
+	unsigned int level, rights;
+	uint32_t slot = t && mmu_is_canonical(va)
+				? tlb_peek(t, va, machine_soft_asid(w->mm->space), kind, &level)
+				: 0;
 
 	if (!t) {
 		fprintf(w->out, "   none\n");
 		return;
 	}
-	if (!e) {
+	if (!slot) {
 		fprintf(w->out, "   %s: not in the first level, not in the second\n",
 			kind == TLB_INSTR ? "instructions" : "data");
 		return;
 	}
+	rights = tlb_slot_rights(t, slot);
 	fprintf(w->out, "   %s: in level %u, a %s page: frame 0x%" PRIx64 ", may%s%s%s\n",
-		kind == TLB_INSTR ? "instructions" : "data", level, tlb_size_name(e->size),
-		e->pa >> PAGE_SHIFT, e->rights & TLB_READ ? " read" : "",
-		e->rights & TLB_WRITE ? " write" : "", e->rights & TLB_EXEC ? " execute" : "");
+		kind == TLB_INSTR ? "instructions" : "data", level,
+		tlb_size_name(tlb_slot_size(t, slot)), tlb_slot_pa(t, slot) >> PAGE_SHIFT,
+		rights & TLB_READ ? " read" : "", rights & TLB_WRITE ? " write" : "",
+		rights & TLB_EXEC ? " execute" : "");
 }
 
 static void show_tables(struct world *w, vaddr_t va)
