@@ -202,16 +202,21 @@ int zram_fetch(struct zram *z, uint32_t key, void *page)
 	struct zcodec_packed packed;
 	struct zslot slot = {.state = ZSLOT_NONE};
 	const struct zslot *found;
+	bool is_ours = true;
 
 	mm_lock_acquire(&z->lock);
 	found = zram_slot(z, key);
 	if (found)
 		slot = *found;
-	if (slot.state == ZSLOT_OBJECT)
+	if (slot.state == ZSLOT_OBJECT) {
+		is_ours = zstore_key(&z->store, slot.handle) == key;
 		zstore_read(&z->store, slot.handle, &packed, slot.size);
+	}
 	mm_lock_release(&z->lock);
 	if (slot.state == ZSLOT_NONE)
 		return -ENOENT;
+	if (!is_ours)
+		return -EIO;
 	if (slot.state == ZSLOT_OBJECT)
 		return fetch_packed(z, &packed, slot.size, page);
 	page_fill_with(page, slot.word);

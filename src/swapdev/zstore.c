@@ -433,6 +433,17 @@ void zstore_write(struct zstore *store, uint32_t handle, const void *from, unsig
 }
 
 /**
+ * zstore_key() - whose the object is.
+ */
+uint32_t zstore_key(const struct zstore *store, uint32_t handle)
+{
+	const struct zgroup *g = handle_group(store, handle);
+
+	return *(uint32_t *)byte_at(
+		store, g, object_start(&store->classes[g->class], handle_object(handle)));
+}
+
+/**
  * zstore_read() - the start of what was written.
  */
 void zstore_read(const struct zstore *store, uint32_t handle, void *to, unsigned int size)

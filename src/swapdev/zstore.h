@@ -53,6 +53,7 @@ void zstore_init(struct zstore *store, char *ram, uint64_t frames_max,
 int zstore_alloc(struct zstore *store, uint32_t key, unsigned int size, uint32_t *ret_handle);
 void zstore_free(struct zstore *store, uint32_t handle, unsigned int size);
 void zstore_write(struct zstore *store, uint32_t handle, const void *from, unsigned int size);
+uint32_t zstore_key(const struct zstore *store, uint32_t handle);
 void zstore_read(const struct zstore *store, uint32_t handle, void *to, unsigned int size);
 unsigned int zstore_compact(struct zstore *store, unsigned int moves_max);
 bool zstore_is_loose(const struct zstore *store);
