@@ -246,6 +246,10 @@ struct mm_config {
 	 * next scan that meets it, and kswapd ends when free frames are there, not on their
 	 * way. For simulations; without it frames are free sooner. */
 	bool is_linux_reclaim;
+	/* Who faults frees the frames that it uses up, a batch at a time; kswapd is woken only
+	 * where that does not keep up. For a machine where a thread that takes translations
+	 * away interrupts the threads that use them. */
+	bool is_reclaim_by_faults;
 
 	unsigned int (*cpu)(void *arg); /* the CPU that runs, below nr_cpus; NULL: always 0 */
 	void (*wake)(void *arg); /* ask again whoever was told RETRY or -EAGAIN; NULL: none */

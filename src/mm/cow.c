@@ -137,7 +137,7 @@ enum mm_fault_result fault_cow(struct fault *f, struct page *old)
 		cow_commit(f, old, new, change.new_pte);
 	source_unlock(sys, old);
 	sys_wake(sys);
-	kswapd_wake_if_low(sys);
+	reclaim_ahead(sys);
 	return err ? fault_machine_error(f, err) : MM_FAULT_MINOR;
 }
 

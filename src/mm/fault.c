@@ -304,7 +304,7 @@ static enum mm_fault_result fault_zero(struct fault *f)
 		return fault_no_memory(f);
 	f->is_fresh = true;
 	result = fault_translate(f, page);
-	kswapd_wake_if_low(f->sys);
+	reclaim_ahead(f->sys);
 	return result;
 }
 
@@ -391,7 +391,7 @@ static enum mm_fault_result fault_swap(struct fault *f)
 		if (swapin_readahead(sys, *f->pte, (f->vma->flags & VMA_RAND_READ) != 0) !=
 		    SWAPIN_STARTED)
 			return fault_no_memory(f);
-		kswapd_wake_if_low(sys);
+		reclaim_ahead(sys);
 		swap_complete(sys);
 		/* Not RETRY: another thread may have taken the I/O in while the lock was
 		 * dropped, and its wake is past. Whether to wait is decided by a look. */

@@ -40,7 +40,7 @@ static int find_page(struct fault *f, uint64_t index, struct page **ret_page)
 	err = readahead_mmap(mapping, index, f->vma->flags);
 	if (err)
 		return err;
-	kswapd_wake_if_low(f->sys);
+	reclaim_ahead(f->sys);
 	swap_complete(f->sys);
 	return -EAGAIN;
 }
@@ -169,7 +169,7 @@ static enum mm_fault_result map_page(struct fault *f, struct page *page)
 			page_mlock(f->sys, page);
 		result = fault_translate(f, page);
 	}
-	kswapd_wake_if_low(f->sys);
+	reclaim_ahead(f->sys);
 	return result == MM_FAULT_MINOR ? kind : result;
 }
 

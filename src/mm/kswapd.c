@@ -7,6 +7,11 @@
  * with each pass that frees too little. A round that ends at priority 1 with nothing freed is a
  * failure; after 16 in a row it sleeps until the next wake (Linux's MAX_RECLAIM_RETRIES), and
  * direct reclaim has the last word.
+ *
+ * Where mm_config.is_reclaim_by_faults says so, faults do this work themselves, a batch each
+ * time that free frames are below low, and kswapd is woken halfway between low and min. On the
+ * host each page that kswapd takes away interrupts the processor where the program runs, for
+ * the two share an address space; the program's own thread takes it away without.
  */
 #include "base/checked.h"
 #include "mm/huge.h"
@@ -14,6 +19,10 @@
 #include "mm/reclaim.h"
 
 #define KSWAPD_FAILURES_MAX 16
+
+/* A fault that reclaims is late by so many pages: a few tens of microseconds. */
+#define AHEAD_BATCH  16
+#define AHEAD_ROUNDS 8
 
 static uint64_t high_watermark(const struct mm_system *sys)
 {
@@ -39,6 +48,50 @@ void kswapd_wake_if_low(struct mm_system *sys)
 	STAT(sys, pageoutrun, 1);
 	if (sys->cfg.wake_kswapd)
 		sys->cfg.wake_kswapd(sys->cfg.arg);
+}
+
+/* At which the scan looks at a batch of the inactive lists, no less. */
+static unsigned int ahead_priority(const struct mm_system *sys)
+{
+	unsigned int priority = POLICY_PRIORITY_MAX;
+	uint64_t nr[4];
+
+	sys->policy_ops->count(sys->policy, nr);
+	while (priority > 0 && (nr[0] + nr[2]) >> priority < AHEAD_BATCH)
+		priority--;
+	return priority;
+}
+
+/**
+ * reclaim_ahead() - a fault has taken frames: see to it that there are some for the next.
+ *
+ * Context: sys->lock held, dropped and retaken where mm_config.is_reclaim_by_faults; the mm
+ * read-locked.
+ */
+void reclaim_ahead(struct mm_system *sys)
+{
+	uint64_t low = 0, min = 0;
+	unsigned int gone = 0;
+
+	if (!sys->cfg.is_reclaim_by_faults) {
+		kswapd_wake_if_low(sys);
+		return;
+	}
+	for (unsigned int i = 0; i < sys->nr_zones; i++) {
+		low += sys->zones[i].watermark[WMARK_LOW];
+		min += sys->zones[i].watermark[WMARK_MIN];
+	}
+	if (zones_free_pages(sys) >= low)
+		return;
+	if (sys->nr_reclaiming > 0)
+		swap_complete(sys);
+	for (unsigned int i = 0; i < AHEAD_ROUNDS && gone < AHEAD_BATCH; i++) {
+		if (zones_free_pages(sys) + sys->nr_reclaiming >= low)
+			return;
+		gone += reclaim_turn_direct(sys, AHEAD_BATCH, ahead_priority(sys));
+	}
+	if (zones_free_pages(sys) < (low + min) / 2)
+		kswapd_wake_if_low(sys);
 }
 
 /* A pass over priority steps without enough gone: the next looks at twice as much. */

@@ -86,10 +86,13 @@ struct reclaim_pass {
 };
 unsigned int reclaim_turn(struct mm_system *sys, unsigned int nr, unsigned int priority,
 			  struct reclaim_pass *ret_pass); /* unlocks */
+unsigned int reclaim_turn_direct(struct mm_system *sys, unsigned int nr,
+				 unsigned int priority); /* unlocks */
 unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int priority,
 			   bool *ret_was_refused); /* unlocks */
 unsigned int reclaim_evict(struct mm_system *sys, struct mm *locked, struct page **pages,
 			   unsigned int nr, enum policy_verdict *ret_verdicts); /* unlocks */
 void kswapd_wake_if_low(struct mm_system *sys);
+void reclaim_ahead(struct mm_system *sys); /* unlocks */
 
 #endif

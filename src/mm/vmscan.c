@@ -299,6 +299,14 @@ unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int 
 	return gone;
 }
 
+/* As reclaim_turn(), by somebody who faults: counted as direct reclaim. */
+unsigned int reclaim_turn_direct(struct mm_system *sys, unsigned int nr, unsigned int priority)
+{
+	struct mapper_scan rc = {.sys = sys};
+
+	return reclaim_scan(&rc, nr, priority, false);
+}
+
 /* So many, and one more, above the min watermark? */
 static bool has_free_frames(const struct mm_system *sys, uint32_t nr)
 {

@@ -345,6 +345,30 @@ static void kswapd_keeps_frames_free_ahead_of_need(void **state)
 	world_destroy(&w);
 }
 
+/* Nobody calls mm_step(): each fault frees what it uses up, and nearly always in time. */
+static void faults_keep_frames_free_where_they_are_told_to(void **state)
+{
+	static const uint32_t caps[] = {0, TELLS, MACHINE_FAULTS_COST};
+
+	(void)state;
+	for (unsigned int c = 0; c < 3; c++) {
+		struct world_config cfg = WORLD_CONFIG_DEFAULT;
+		struct world w;
+
+		cfg.caps = caps[c];
+		cfg.is_reclaim_by_faults = true;
+		world_create(&w, &cfg);
+		world_map(&w, 0, WORLD_PAGES, RW);
+		write_all(&w, WORLD_PAGES);
+		read_all(&w, WORLD_PAGES);
+		assert_true(WSTAT(&w, pgsteal_direct) > 2 * WORLD_PAGES - 320);
+		assert_in_range(WSTAT(&w, allocstall), 0, 8); /* else 40 and more */
+		assert_int_equal(WSTAT(&w, pgscan_kswapd), 0);
+		world_check(&w);
+		world_destroy(&w);
+	}
+}
+
 static void hot_pages_stay(void **state)
 {
 	static const uint32_t caps[] = {0, TELLS};
@@ -630,6 +654,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(sequential_reading_is_read_ahead),
 	cmocka_unit_test(random_advice_is_not_read_ahead),
 	cmocka_unit_test(kswapd_keeps_frames_free_ahead_of_need),
+	cmocka_unit_test(faults_keep_frames_free_where_they_are_told_to),
 	cmocka_unit_test(hot_pages_stay),
 	cmocka_unit_test(lazily_freed_pages_go_without_a_write),
 	cmocka_unit_test(willneed_brings_pages_in),

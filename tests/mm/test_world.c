@@ -63,6 +63,9 @@ static void every_byte_is_as_modelled(void **state)
 			live(&cfg, STEPS);
 			cfg.is_linux_reclaim = true;
 			live(&cfg, STEPS / 2);
+			cfg.is_linux_reclaim = false;
+			cfg.is_reclaim_by_faults = true;
+			live(&cfg, STEPS / 2);
 		}
 	}
 }

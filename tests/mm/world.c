@@ -58,6 +58,7 @@ void world_create(struct world *w, const struct world_config *cfg)
 	mm_cfg.page_cluster = cfg->page_cluster;
 	mm_cfg.overcommit_memory = cfg->overcommit;
 	mm_cfg.is_linux_reclaim = cfg->is_linux_reclaim;
+	mm_cfg.is_reclaim_by_faults = cfg->is_reclaim_by_faults;
 	mm_cfg.min_free_kbytes = cfg->min_free_kbytes;
 	mm_cfg.thp = cfg->thp;
 	mm_cfg.thp_64k = cfg->thp_64k;

@@ -28,7 +28,8 @@ struct world_config {
 	unsigned int page_cluster;
 	unsigned int overcommit; /* vm.overcommit_memory */
 	bool is_linux_reclaim;	 /* mm_config.is_linux_reclaim */
-	uint32_t thp, thp_64k;	 /* enum mm_thp */
+	bool is_reclaim_by_faults;
+	uint32_t thp, thp_64k; /* enum mm_thp */
 	uint64_t min_free_kbytes;
 	bool collapses; /* khugepaged never sleeps, and takes what it can get */
 	uint64_t seed;
