@@ -12,9 +12,9 @@
  * page answers RETRY. The mm is read-locked throughout, so VMA, tables and entry stay.
  *
  * Where a fault costs far more than a translation (MACHINE_FAULTS_COST), one fault translates
- * neighbours for which there is evidence: first touches that go through memory in order are met
- * with zeroed pages ahead of them, 1, 2, 4 … 16; and the first touch of a page that was read
- * ahead takes along what was read with it.
+ * others for which there is evidence: faults that go through memory in order (mm/stream.c) are
+ * met with the next pages, 1, 2, 4 … 16: made, read, or resident; and the first touch of a page
+ * that was read ahead takes along what was read with it.
  *
  * A page is translated writable if this access writes, or if it is dirty anyway, or if the
  * machine tells by itself whether it was written. Otherwise (clean: its copy in swap is good;
@@ -36,11 +36,9 @@
  */
 #define LOOKS_MAX 4
 
-/*
- * Pages that one fault translates at most: Linux's fault_around_bytes, 64 KiB. A power of two
- * that divides a table, so the entries of a block are neighbours.
- */
+/* A power of two that divides a table, so the entries of a block are neighbours. */
 #define AROUND_PAGES 16
+_Static_assert(AROUND_PAGES <= FAULT_WINDOW_MAX, "a block is one machine op");
 
 static bool vma_allows(const struct vma *vma, unsigned int access)
 {
@@ -105,9 +103,9 @@ pte_t fault_present_bits(const struct fault *f, const struct page *page)
 
 /* One machine op: the page that was touched, and perhaps neighbours, ascending. */
 struct translation {
-	struct machine_change changes[AROUND_PAGES];
-	struct page *pages[AROUND_PAGES];
-	pte_t *ptes[AROUND_PAGES];
+	struct machine_change changes[FAULT_WINDOW_MAX];
+	struct page *pages[FAULT_WINDOW_MAX];
+	pte_t *ptes[FAULT_WINDOW_MAX];
 	unsigned int nr, target;
 };
 
@@ -135,10 +133,14 @@ static bool ahead_attach(struct fault *f, pte_t *pte, vaddr_t va)
 	    page_has(page, PG_error) || !page_has(page, PG_readahead))
 		return false;
 	page->flags &= ~(uint32_t)PG_readahead;
-	f->sys->readahead.hits++;
-	STAT(f->sys, swap_ra_hit, 1);
 	anon_swap_attach(f->mm, pte, page, va);
 	return true;
+}
+
+static void count_hit(struct mm_system *sys)
+{
+	sys->readahead.hits++;
+	STAT(sys, swap_ra_hit, 1);
 }
 
 /*
@@ -158,11 +160,77 @@ static void collect_block(struct fault *f, struct translation *t)
 			continue;
 		if (va == f->va)
 			t->target = t->nr;
-		else if (!(f->is_around ? fault_file_around(f, first + i, va)
-					: ahead_attach(f, first + i, va)))
+		else if (f->is_around ? !fault_file_around(f, first + i, va)
+				      : !ahead_attach(f, first + i, va))
 			continue;
+		else if (!f->is_around)
+			count_hit(f->sys);
 		translation_add(f, t, first + i, va);
 	}
+}
+
+static struct page *pte_page(const struct fault *f, pte_t pte)
+{
+	return page_of(f->sys, pte_pfn(pte));
+}
+
+/* The copy in swap takes room that is needed, or is about to be worth nothing. */
+static void give_up_copy(struct fault *f, struct page *page)
+{
+	bool is_wanted =
+		!f->is_write && !(page_has(page, PG_swapcache) && swap_is_nearly_full(f->sys));
+
+	if (!is_wanted && anon_page_may_write(f->sys, page))
+		anon_page_mark_dirty(f->sys, page);
+}
+
+/* It is in RAM, and this access would be a fault there, too. */
+static bool is_resident(struct fault *f, pte_t pte)
+{
+	struct page *page;
+
+	if (!pte_is_resident(pte))
+		return false;
+	page = pte_page(f, pte);
+	if (anon_page_is_busy(page) || page_has(page, PG_file))
+		return false;
+	if (pte_is_idle(pte))
+		return true;
+	return f->is_write && !(pte & PTE_WRITE) && anon_page_may_write(f->sys, page);
+}
+
+/* Resident, or read ahead: then attaches it. */
+static bool is_at_hand(struct fault *f, pte_t *pte, vaddr_t va, unsigned int *nr_ahead)
+{
+	if (is_resident(f, *pte)) {
+		pte_page(f, *pte)->flags &= ~(uint32_t)PG_readahead;
+	} else if (ahead_attach(f, pte, va)) {
+		++*nr_ahead;
+	} else {
+		return false;
+	}
+	give_up_copy(f, pte_page(f, *pte));
+	return true;
+}
+
+/* Faults come in order: takes along the next pages of the stream, as far as they are at hand.
+ */
+static void collect_stream(struct fault *f, struct translation *t)
+{
+	unsigned int nr_ahead = 0;
+
+	for (unsigned int i = 0; i < f->window; i++) {
+		unsigned int nth = f->step > 0 ? i : f->window - 1 - i; /* ascending */
+		vaddr_t va = fault_nth_va(f, nth);
+		pte_t *pte = fault_nth_pte(f, nth);
+
+		if (nth == 0)
+			t->target = t->nr;
+		else if (!is_at_hand(f, pte, va, &nr_ahead))
+			continue;
+		translation_add(f, t, pte, va);
+	}
+	stream_note_ahead(f, nr_ahead);
 }
 
 /* A frame for an entry that is NONE; it becomes IDLE. The content is not zeroed yet. */
@@ -182,60 +250,48 @@ static bool fresh_page(struct fault *f, pte_t *pte, vaddr_t va, struct page **re
 	return true;
 }
 
-/* How many pages to make: 1, or twice as many as the last time where touches come in order. */
-static unsigned int fresh_window(struct fault *f)
+/* Where faults free frames ahead, they do so as soon as they are below low. */
+bool fault_has_frames(const struct mm_system *sys)
 {
-	struct fault_stream *s = NULL;
+	for (unsigned int i = 0; i < sys->nr_zones; i++) {
+		const struct zone *zone = &sys->zones[i];
+		uint32_t mark = zone->watermark[WMARK_LOW];
 
-	for (unsigned int i = 0; i < FAULT_STREAMS && !s; i++)
-		if (f->mm->streams[i].next == f->va)
-			s = &f->mm->streams[i];
-	if (!s) {
-		s = &f->mm->streams[f->mm->next_stream++ % FAULT_STREAMS];
-		s->window = 1;
-	} else if (s->window < AROUND_PAGES) {
-		s->window *= 2;
-	}
-	s->next = f->va + s->window * PAGE_SIZE;
-	return s->window;
-}
-
-static bool has_frames_to_spare(const struct mm_system *sys)
-{
-	for (unsigned int i = 0; i < sys->nr_zones; i++)
-		if (zone_watermark_ok(&sys->zones[i], 0, sys->zones[i].watermark[WMARK_LOW]))
+		if (sys->cfg.is_reclaim_by_faults)
+			mark = (mark + zone->watermark[WMARK_MIN]) / 2;
+		if (zone_watermark_ok(zone, 0, mark))
 			return true;
+	}
 	return false;
 }
 
-/* First touches in order: makes the next pages of the same table too, while there is room. */
+/* First touches in order: makes the next pages too, while there is room. */
 static void collect_fresh(struct fault *f, struct translation *t)
 {
-	unsigned int window = fresh_window(f);
-	vaddr_t end =
-		align_down(f->va, PGTABLE_ENTRIES * PAGE_SIZE) + PGTABLE_ENTRIES * PAGE_SIZE;
+	unsigned int window = f->step == 1 ? f->window : 1, nth;
 	struct page *page;
 
-	end = min_u64(min_u64(end, f->vma->end), f->va + window * PAGE_SIZE);
 	translation_add(f, t, f->pte, f->va);
-	for (vaddr_t va = f->va + PAGE_SIZE; va < end && has_frames_to_spare(f->sys);
-	     va += PAGE_SIZE) {
-		pte_t *pte = f->pte + ((va - f->va) >> PAGE_SHIFT);
+	for (nth = 1; nth < window && fault_has_frames(f->sys); nth++) {
+		pte_t *pte = fault_nth_pte(f, nth);
 
-		if (!pte_is_none(*pte) || !fresh_page(f, pte, va, &page))
-			return;
-		translation_add(f, t, pte, va);
+		if (!pte_is_none(*pte) || !fresh_page(f, pte, fault_nth_va(f, nth), &page))
+			break;
+		translation_add(f, t, pte, fault_nth_va(f, nth));
 	}
+	if (nth < f->window)
+		stream_leave(f, nth);
 }
 
 static void translation_collect(struct fault *f, struct translation *t)
 {
-	bool faults_cost =
-		!f->is_fetch && (f->sys->machine->ops->caps & MACHINE_FAULTS_COST) != 0;
+	bool has_stream = f->window > 0;
 
-	if (faults_cost && f->is_fresh)
+	if (has_stream && f->is_fresh)
 		collect_fresh(f, t);
-	else if ((faults_cost && f->is_ahead) || (f->is_around && !f->is_fetch))
+	else if (f->window > 1)
+		collect_stream(f, t);
+	else if ((has_stream && f->is_ahead) || (f->is_around && !f->is_fetch))
 		collect_block(f, t);
 	else
 		translation_add(f, t, f->pte, f->va);
@@ -290,6 +346,8 @@ enum mm_fault_result fault_translate(struct fault *f, struct page *page)
 	else if (!err)
 		batch.nr_done = t.nr;
 	translation_finish(f, &t, batch.nr_done);
+	if (err)
+		stream_break(f); /* asked again, it shall not fail for another page */
 	if (f->is_fetch || t.target < batch.nr_done)
 		return MM_FAULT_MINOR;
 	return fault_machine_error(f, err);
@@ -313,10 +371,8 @@ static enum mm_fault_result fault_account(struct mm_system *sys, struct page *pa
 {
 	bool is_major = page_has(page, PG_demand);
 
-	if (page_has(page, PG_readahead)) {
-		sys->readahead.hits++;
-		STAT(sys, swap_ra_hit, 1);
-	}
+	if (page_has(page, PG_readahead))
+		count_hit(sys);
 	page->flags &= ~(uint32_t)(PG_readahead | PG_demand);
 	return is_major ? MM_FAULT_MAJOR : MM_FAULT_MINOR;
 }
@@ -382,14 +438,21 @@ static enum mm_fault_result fault_present(struct fault *f)
 	return err ? FAULT_AGAIN : MM_FAULT_MINOR;
 }
 
+/* By address where faults are watched, for that is how they come; else by slot, as Linux. */
+static enum swapin_result swapin(struct fault *f)
+{
+	if (f->window > 0)
+		return stream_read(f);
+	return swapin_readahead(f->sys, *f->pte, (f->vma->flags & VMA_RAND_READ) != 0);
+}
+
 static enum mm_fault_result fault_swap(struct fault *f)
 {
 	struct mm_system *sys = f->sys;
 	struct page *page = swap_cache_lookup(sys, *f->pte);
 
 	if (!page) {
-		if (swapin_readahead(sys, *f->pte, (f->vma->flags & VMA_RAND_READ) != 0) !=
-		    SWAPIN_STARTED)
+		if (swapin(f) != SWAPIN_STARTED)
 			return fault_no_memory(f);
 		reclaim_ahead(sys);
 		swap_complete(sys);
@@ -411,7 +474,19 @@ static enum mm_fault_result fault_swap(struct fault *f)
 
 static struct page *entry_page(const struct fault *f)
 {
-	return page_of(f->sys, pte_pfn(*f->pte));
+	return pte_page(f, *f->pte);
+}
+
+/* Is this one of several faults in order? Only where it matters what a fault costs. */
+static void fault_watch(struct fault *f)
+{
+	if (f->window > 0 || f->is_fetch || f->vma->mapping ||
+	    !(f->sys->machine->ops->caps & MACHINE_FAULTS_COST))
+		return;
+	if (f->vma->flags & VMA_RAND_READ)
+		f->window = 1;
+	else
+		stream_enter(f);
 }
 
 static enum mm_fault_result fault_look(struct fault *f, unsigned int access)
@@ -429,6 +504,7 @@ static enum mm_fault_result fault_look(struct fault *f, unsigned int access)
 	if (pgtable_ensure(f->mm, f->va, &f->pte))
 		return fault_no_memory(f);
 	vma->flags |= VMA_TOUCHED;
+	fault_watch(f);
 	if (pte_is_none(*f->pte))
 		return f->vma->mapping ? fault_file(f) : fault_zero(f);
 	if (pte_is_resident(*f->pte) && page_has(entry_page(f), PG_file))

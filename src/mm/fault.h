@@ -9,8 +9,12 @@
 #ifndef MM_FAULT_H
 #define MM_FAULT_H
 
+#include "mm/reclaim.h"
 #include "mm/system.h"
 #include "mm/vma.h"
+
+/* Pages that one fault translates at most: Linux's fault_around_bytes, 64 KiB. */
+#define FAULT_WINDOW_MAX 16
 
 #define FAULT_AGAIN ((enum mm_fault_result) - 1) /* inside the fault path: look anew */
 
@@ -25,7 +29,31 @@ struct fault {
 	bool is_ahead;	/* first touch of a page that was read ahead */
 	bool is_around; /* of a file: pages that are cached beside it are mapped too */
 	bool is_fetch;	/* MM_ACCESS_FETCH: the machine is not told */
+	unsigned int
+		window; /* pages that it does at once, the one at va first; 0: not yet known */
+	int32_t step;	/* from one to the next, in pages */
 };
+
+/* The page that the fault does nth, and its entry: in the table of the first. */
+static inline vaddr_t fault_nth_va(const struct fault *f, unsigned int nth)
+{
+	return f->va + ((uint64_t)((int64_t)nth * f->step) << PAGE_SHIFT);
+}
+
+static inline pte_t *fault_nth_pte(const struct fault *f, unsigned int nth)
+{
+	return f->pte + (int64_t)nth * f->step;
+}
+
+/* stream.c */
+void stream_enter(struct fault *f);
+void stream_leave(struct fault *f, unsigned int nr);
+void stream_break(struct fault *f);
+void stream_note_ahead(struct fault *f, unsigned int nr);
+enum swapin_result stream_read(struct fault *f); /* unlocks */
+
+/* There are frames to do more than is asked for. */
+bool fault_has_frames(const struct mm_system *sys);
 
 /* Somebody has what the fault needs; the caller of mm_fault() asks again after a wake. */
 enum mm_fault_result fault_retry(struct fault *f);

@@ -66,6 +66,8 @@ unsigned int swap_complete(struct mm_system *sys); /* unlocks */
 
 /* swap_state.c */
 enum swapin_result { SWAPIN_STARTED, SWAPIN_NO_MEMORY };
+void swap_cache_fill(struct mm_system *sys, struct page *page, swp_entry_t entry,
+		     uint32_t flags);
 struct page *swap_cache_new_page(struct mm_system *sys, swp_entry_t entry, uint32_t flags);
 enum swapin_result swapin_readahead(struct mm_system *sys, swp_entry_t entry,
 				    bool alone); /* unlocks */

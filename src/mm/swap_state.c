@@ -37,20 +37,28 @@ static unsigned int readahead_window(struct mm_system *sys, uint64_t slot)
 	return pages;
 }
 
-/* A frame in the swap cache for this slot, not yet filled; NULL if there is no memory. */
-struct page *swap_cache_new_page(struct mm_system *sys, swp_entry_t entry, uint32_t flags)
+/* A new frame goes into the swap cache for this slot, not yet filled. */
+void swap_cache_fill(struct mm_system *sys, struct page *page, swp_entry_t entry,
+		     uint32_t flags)
 {
-	struct page *page;
 	uint64_t shadow;
 
-	if (page_alloc(sys, 0, GFP_USER, &page))
-		return NULL;
 	page->flags = PG_anon | flags;
 	page->refs = 0;
 	page->mm = NULL;
 	shadow = swap_cache_add(sys, page, entry);
 	if (shadow)
 		workingset_refault(sys, page, shadow);
+}
+
+/* A frame in the swap cache for this slot, not yet filled; NULL if there is no memory. */
+struct page *swap_cache_new_page(struct mm_system *sys, swp_entry_t entry, uint32_t flags)
+{
+	struct page *page;
+
+	if (page_alloc(sys, 0, GFP_USER, &page))
+		return NULL;
+	swap_cache_fill(sys, page, entry, flags);
 	return page;
 }
 

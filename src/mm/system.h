@@ -32,10 +32,12 @@ struct anon_family;
 struct slab_state;
 struct vma;
 
-/* First touches that go through memory in order: the next is expected at next. */
+/* Faults that go through memory in order (mm/stream.c). */
 struct fault_stream {
-	vaddr_t next;
-	unsigned int window; /* pages that were made at once the last time */
+	vaddr_t last, next;    /* where the last one was, and the next is expected */
+	int32_t step;	       /* pages from one to the next */
+	unsigned int window;   /* pages done at once the last time; 0: there is no stream */
+	unsigned int nr_ahead; /* of these, read ahead */
 };
 
 #define FAULT_STREAMS 4

@@ -39,9 +39,12 @@ static void step_touch(struct world *w)
 {
 	unsigned int page = (unsigned int)rng_below(&w->rng, WORLD_PAGES);
 	unsigned int nr = (unsigned int)rng_between(&w->rng, 1, 64);
+	unsigned int step =
+		rng_chance(&w->rng, 70) ? 1 : (unsigned int)rng_below(&w->rng, 9) - 4;
 	bool is_write = rng_chance(&w->rng, 50);
 
-	for (unsigned int i = page; i < page + nr && i < WORLD_PAGES; i++) {
+	/* Downwards, page wraps and is out of the world, too. */
+	for (unsigned int i = page; nr-- > 0 && i < WORLD_PAGES; i += step) {
 		struct model_page *m = &w->model[i];
 		bool is_allowed = m->is_mapped && (is_write ? (m->prot & MM_PROT_WRITE) != 0
 							    : m->prot != MM_PROT_NONE);
