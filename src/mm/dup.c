@@ -17,7 +17,7 @@
  *	child                          ->    [ r r r ]              ->    [ r r r | r r r | r ]
  *
  * Transparent huge pages are split first (Linux shares them by their PMD, and splits them when
- * one side writes).
+ * one side writes). Those of a pool are shared whole (mm/hugetlb_cow.c).
  *
  * Whatever fails on the way, a frame for a table or the machine, is undone by ending the child,
  * as an exit would. That leaves the parent's content and counts as they were; some of its pages
@@ -27,7 +27,7 @@
 
 #include "base/assert.h"
 #include "mm/commit.h"
-#include "mm/huge.h"
+#include "mm/hugetlb.h"
 #include "mm/mlock.h"
 #include "mm/mmap.h"
 #include "mm/reclaim.h"
@@ -84,6 +84,8 @@ static int dup_areas(const struct dup *d)
 		like.flags &= ~(uint32_t)VMA_LOCKED_ANY; /* a lock is not inherited */
 		if (!content_is_copied(vma))
 			like.flags &= ~(uint32_t)VMA_TOUCHED;
+		if (vma->flags & VMA_HUGETLB)
+			hugetlb_area_disown(&like);
 		vma_add_like(d->child, &like, &reserve);
 	}
 	vma_unreserve(d->child, &reserve);
@@ -217,20 +219,20 @@ static int dup_range(struct dup *d, vaddr_t start, vaddr_t end)
 	return err;
 }
 
-/* Pages of the pool cannot be shared so; others of more than 4 KiB become single ones. */
-static int parent_split(struct mm *parent)
+/* Unlocks. */
+static int dup_content(struct dup *d, const struct vma *vma)
 {
-	for (struct vma *vma = vma_find_first(parent, 0); vma; vma = vma_next(vma))
-		if (vma->flags & VMA_HUGETLB && area_is_copied(vma))
-			return -EOPNOTSUPP;
-	return huge_split_range(parent,
-				(struct mm_range){parent->window_start, parent->window_end});
+	if (vma->flags & VMA_HUGETLB)
+		return hugetlb_dup(d->parent, d->child,
+				   (struct mm_range){vma->start, vma->end});
+	return dup_range(d, vma->start, vma->end);
 }
 
 /* Unlocks. */
 static int dup_mm(struct dup *d)
 {
-	int err = parent_split(d->parent);
+	struct mm_range all = {d->parent->window_start, d->parent->window_end};
+	int err = huge_split_range(d->parent, all);
 
 	if (!err && family_ensure(d->parent))
 		err = MM_NO_FRAMES;
@@ -240,7 +242,7 @@ static int dup_mm(struct dup *d)
 	}
 	for (struct vma *vma = vma_find_first(d->parent, 0); vma && !err; vma = vma_next(vma))
 		if (content_is_copied(vma))
-			err = dup_range(d, vma->start, vma->end);
+			err = dup_content(d, vma);
 	d->child->start_brk = d->parent->start_brk;
 	d->child->brk = d->parent->brk;
 	return err;
@@ -274,11 +276,10 @@ static int fork_locked(struct mm *parent, struct mm **ret_child)
  *
  * The child's memory is committed anew where the parent's is (vm.overcommit_memory).
  *
- * Return: 0; -EOPNOTSUPP on a machine that cannot translate a frame twice, and for a parent
- * with an area of MAP_HUGETLB that is not MADV_DONTFORK; -EAGAIN: the parent is in use, or
- * memory is being freed: to be called again after mm_config.wake; -ENOMEM; the machine's
- * -errno. A call that fails has changed no content. Context: takes sys->lock and write-locks
- * parent and child.
+ * Return: 0; -EOPNOTSUPP on a machine that cannot translate a frame twice; -EAGAIN: the parent
+ * is in use, or memory is being freed: to be called again after mm_config.wake; -ENOMEM; the
+ * machine's -errno. A call that fails has changed no content. Context: takes sys->lock and
+ * write-locks parent and child.
  */
 int mm_fork(struct mm *parent, struct mm **ret_child)
 {

@@ -289,6 +289,12 @@ static bool covers(struct mm_range range, const struct huge_leaf *leaf)
 	return range.start <= at.start && at.end <= range.end;
 }
 
+/* The content may go with the translation, unless it is a pool's and others have it too. */
+static uint32_t discard_flag(const struct huge_leaf *leaf)
+{
+	return huge_leaf_page(leaf)->refs == 1 ? MACHINE_DISCARD : 0;
+}
+
 /* Splits one; a hugetlb page cannot be, and no caller cuts one. Unlocks. */
 static int leaf_idle_and_split(const struct huge_leaf *leaf)
 {
@@ -317,7 +323,7 @@ int huge_zap_range(struct mm *mm, struct mm_range range)
 		if (!covers(range, &leaf)) {
 			err = leaf_idle_and_split(&leaf);
 		} else {
-			err = leaf_idle(&leaf, MACHINE_DISCARD);
+			err = leaf_idle(&leaf, discard_flag(&leaf));
 			if (!err)
 				leaf_zap(&leaf);
 		}

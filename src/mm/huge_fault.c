@@ -43,7 +43,7 @@ bool huge_vma_allows(const struct mm_system *sys, const struct vma *vma, unsigne
 	return (caps & MACHINE_HUGE_64K) && mode_allows(mode, vma);
 }
 
-/* A program's large page is dirty, and its own: what its area allows, it may. */
+/* A large page is dirty; and what its area allows it may, but for one that fork has shared. */
 static pte_t present_pte(const struct fault *f, const struct huge_leaf *leaf)
 {
 	pte_t pte =
@@ -51,22 +51,9 @@ static pte_t present_pte(const struct fault *f, const struct huge_leaf *leaf)
 
 	if (!(f->vma->flags & VMA_EXEC))
 		pte |= PTE_NX;
-	if (f->vma->flags & VMA_WRITE)
+	if (f->vma->flags & VMA_WRITE && huge_leaf_page(leaf)->refs == 1)
 		pte |= PTE_WRITE;
 	return pte;
-}
-
-static enum mm_fault_result result_of(struct fault *f, int err)
-{
-	if (!err)
-		return MM_FAULT_MINOR;
-	if (err == -ENOMEM)
-		return MM_FAULT_OOM;
-	if (err != -EAGAIN && err != -EBUSY)
-		return MM_FAULT_BUS;
-	fault_retry(f);
-	sys_wake(f->mm->sys);
-	return MM_FAULT_RETRY;
 }
 
 /* Has the machine translate it. Unlocks. */
@@ -96,7 +83,7 @@ enum mm_fault_result huge_translate(struct fault *f, const struct huge_leaf *lea
 	if (page_has(page, PG_anon) && !page_has(page, PG_lru | PG_isolated))
 		sys->policy_ops->insert(sys->policy, page);
 	sys_wake(sys);
-	return result_of(f, err);
+	return err ? fault_machine_error(f, err) : MM_FAULT_MINOR;
 }
 
 static enum mm_fault_result fault_mapped(struct fault *f, const struct huge_leaf *leaf)
@@ -105,6 +92,8 @@ static enum mm_fault_result fault_mapped(struct fault *f, const struct huge_leaf
 
 	if (page_has(page, PG_locked))
 		return fault_retry(f);
+	if (f->is_write && page->refs > 1)
+		return hugetlb_cow(f, leaf);
 	if (f->is_fetch)
 		return MM_FAULT_MINOR;
 	return huge_translate(f, leaf, false);

@@ -5,7 +5,8 @@
  * A pool's pages are taken from the buddy system when vm.nr_hugepages is set, and serve nothing
  * but areas of MAP_HUGETLB: they are not swapped, not split, and on no list of the policy. An
  * area reserves a page for each of its slots when it is made, or cannot be made; so a touch
- * never fails for want of a page, unless the program has asked for that (MAP_NORESERVE).
+ * never fails for want of a page, unless the program has asked for that (MAP_NORESERVE). What
+ * fork does to a promise is told in mm/hugetlb_cow.c.
  *
  * vm.nr_overcommit_hugepages allows the pool to grow when it cannot promise enough. What it
  * grows by is surplus, and goes back to the buddy system as soon as nobody has or reserves it.
@@ -19,9 +20,11 @@
  * Invariants, walked by hugetlb_check():
  *  1. ->free holds pages that nobody maps; nr_total is these and those that are mapped.
  *  2. nr_reserved <= free: each promise can be kept.
- *  3. nr_reserved is the number of slots without a page in areas that reserve, and nr_pending
- * of areas that are not in the tree yet.
+ *  3. nr_reserved is the sum of what areas are promised, and nr_pending for areas that are not
+ *     in the tree yet.
  *  4. nr_surplus <= nr_total.
+ *  5. An area is promised no more pages than it has slots without one; one that does not
+ *     reserve, none.
  */
 #include "mm/hugetlb.h"
 
@@ -231,34 +234,78 @@ void hugetlb_unreserve(struct mm_system *sys, struct hugetlb_pool *pool, uint64_
 	pool_trim(sys, pool);
 }
 
+static struct page *pool_pop(struct mm_system *sys, struct hugetlb_pool *pool)
+{
+	return page_of(sys, page_list_pop(sys->mem_map, &pool->free));
+}
+
 /**
- * hugetlb_page_get() - a page for a slot of an area.
+ * hugetlb_page_get_extra() - a page that is promised to nobody.
  * @ret_page: its first frame; the content is undefined.
  *
- * Return: 0, or -ENOMEM: the area has not reserved, and none is left.
+ * Return: 0, or -ENOMEM: none is left.
  */
-int hugetlb_page_get(struct mm_system *sys, const struct vma *vma, struct page **ret_page)
+int hugetlb_page_get_extra(struct mm_system *sys, struct hugetlb_pool *pool,
+			   struct page **ret_page)
 {
-	struct hugetlb_pool *pool = hugetlb_pool_of(sys, hugetlb_vma_order(vma));
-
-	if (hugetlb_is_reserved(vma))
-		pool->nr_reserved--;
-	else if (nr_unpromised(pool) == 0 && pool_grow_surplus(sys, pool))
+	if (nr_unpromised(pool) == 0 && pool_grow_surplus(sys, pool))
 		return -ENOMEM;
-	*ret_page = page_of(sys, page_list_pop(sys->mem_map, &pool->free));
+	*ret_page = pool_pop(sys, pool);
 	return 0;
 }
 
 /**
- * hugetlb_page_put() - a slot's page comes back; the area's reservation is whole again.
+ * hugetlb_page_get() - a page for a slot of an area that has none: a promise is kept, if the
+ * area has one left.
+ *
+ * Return: as hugetlb_page_get_extra().
  */
-void hugetlb_page_put(struct mm_system *sys, const struct vma *vma, struct page *page)
+int hugetlb_page_get(struct mm_system *sys, struct vma *vma, struct page **ret_page)
 {
 	struct hugetlb_pool *pool = hugetlb_pool_of(sys, hugetlb_vma_order(vma));
 
+	if (vma->nr_promised == 0)
+		return hugetlb_page_get_extra(sys, pool, ret_page);
+	vma->nr_promised--;
+	pool->nr_reserved--;
+	*ret_page = pool_pop(sys, pool);
+	return 0;
+}
+
+/* One name less. Return: true if it was the last, and the page is back in the pool. */
+static bool page_unref(struct mm_system *sys, struct hugetlb_pool *pool, struct page *page)
+{
+	MM_ASSERT(page->refs > 0);
+	if (page->refs > 1) {
+		page->refs--;
+		return false;
+	}
 	page_list_add_head(sys->mem_map, &pool->free, page_pfn(sys, page));
-	if (hugetlb_is_reserved(vma))
+	return true;
+}
+
+/* The opposite of hugetlb_page_get_extra(); or an area has another page in its place. */
+void hugetlb_page_put_extra(struct mm_system *sys, struct hugetlb_pool *pool, struct page *page)
+{
+	if (page_unref(sys, pool, page))
+		pool_trim(sys, pool);
+}
+
+/**
+ * hugetlb_page_put() - a slot has no page any more.
+ *
+ * If nobody else has it the promise that it kept is made anew; otherwise that is spent.
+ */
+void hugetlb_page_put(struct mm_system *sys, struct vma *vma, struct page *page)
+{
+	struct hugetlb_pool *pool = hugetlb_pool_of(sys, hugetlb_vma_order(vma));
+
+	if (!page_unref(sys, pool, page))
+		return;
+	if (hugetlb_is_reserved(vma)) {
+		vma->nr_promised++;
 		pool->nr_reserved++;
+	}
 	pool_trim(sys, pool);
 }
 
@@ -284,24 +331,65 @@ int mm_hugetlb_get(struct mm_system *sys, unsigned int order, struct mm_hugetlb 
 	return 0;
 }
 
+static bool maps(struct mm *mm, vaddr_t va, const struct page *page)
+{
+	struct huge_leaf leaf;
+
+	return huge_find(mm, va, &leaf) && huge_leaf_page(&leaf) == page;
+}
+
+/* How many address spaces map it: fork leaves it at its address. */
+static uint32_t nr_mappers(struct mm_system *sys, vaddr_t va, const struct page *page)
+{
+	uint32_t nr = 0;
+	struct mm *mm;
+
+	list_for_each_entry (mm, &sys->mms, node)
+		nr += maps(mm, va, page);
+	return nr;
+}
+
+static bool is_first_mapper(const struct huge_leaf *leaf)
+{
+	const struct page *page = huge_leaf_page(leaf);
+	struct mm *mm;
+
+	list_for_each_entry (mm, &leaf->mm->sys->mms, node)
+		if (maps(mm, leaf->va, page))
+			return mm == leaf->mm;
+	return false;
+}
+
+/* Of a page that is no program's: it is in an area of its pool, and counts who maps it. */
+int hugetlb_check_leaf(const struct huge_leaf *leaf, const struct vma *vma)
+{
+	const struct page *page = huge_leaf_page(leaf);
+
+	CHECK(vma->flags & VMA_HUGETLB && hugetlb_vma_order(vma) == leaf->order);
+	CHECK(page->refs == nr_mappers(leaf->mm->sys, leaf->va, page));
+	CHECK(page->refs == 1 || !(*leaf->entry & PTE_WRITE));
+	CHECK(!page_has(page, PG_lru | PG_isolated));
+	return 0;
+}
+
 struct tally {
-	uint64_t nr_slots, nr_mapped; /* slots of areas that reserve; pages in all areas */
-	uint64_t nr_mapped_reserved;
+	uint64_t nr_mapped; /* pages: what is shared once */
+	uint64_t nr_promised;
 };
 
-static void tally_area(struct mm *mm, const struct vma *vma, struct tally *tally)
+static int tally_area(struct mm *mm, const struct vma *vma, struct tally *tally)
 {
 	struct mm_range range = {vma->start, vma->end};
+	uint64_t nr_empty = hugetlb_vma_slots(vma);
 	struct huge_leaf leaf;
-	uint64_t nr = 0;
 
-	for (; huge_next(mm, range, &leaf); range.start = leaf.va + (PAGE_SIZE << leaf.order))
-		nr++;
-	tally->nr_mapped += nr;
-	if (!hugetlb_is_reserved(vma))
-		return;
-	tally->nr_mapped_reserved += nr;
-	tally->nr_slots += (vma->end - vma->start) >> (PAGE_SHIFT + hugetlb_vma_order(vma));
+	for (; huge_next(mm, range, &leaf); range.start = leaf.va + (PAGE_SIZE << leaf.order)) {
+		tally->nr_mapped += is_first_mapper(&leaf);
+		nr_empty--;
+	}
+	tally->nr_promised += vma->nr_promised;
+	CHECK(vma->nr_promised <= (hugetlb_is_reserved(vma) ? nr_empty : 0)); /* 5 */
+	return 0;
 }
 
 static int check_pool(struct mm_system *sys, const struct hugetlb_pool *pool)
@@ -312,20 +400,19 @@ static int check_pool(struct mm_system *sys, const struct hugetlb_pool *pool)
 	list_for_each_entry (mm, &sys->mms, node)
 		for (struct vma *vma = vma_find_first(mm, 0); vma; vma = vma_next(vma))
 			if (vma->flags & VMA_HUGETLB && hugetlb_vma_order(vma) == pool->order)
-				tally_area(mm, vma, &tally);
-	CHECK(pool->nr_total == pool->free.nr + tally.nr_mapped); /* 1 */
-	CHECK(pool->nr_reserved <= pool->free.nr);		  /* 2 */
-	CHECK(pool->nr_reserved ==
-	      tally.nr_slots - tally.nr_mapped_reserved + pool->nr_pending); /* 3 */
-	CHECK(pool->nr_surplus <= pool->nr_total);			     /* 4 */
+				CHECK(tally_area(mm, vma, &tally) == 0);
+	CHECK(pool->nr_total == pool->free.nr + tally.nr_mapped);	  /* 1 */
+	CHECK(pool->nr_reserved <= pool->free.nr);			  /* 2 */
+	CHECK(pool->nr_reserved == tally.nr_promised + pool->nr_pending); /* 3 */
+	CHECK(pool->nr_surplus <= pool->nr_total);			  /* 4 */
 	return 0;
 }
 
 /**
- * hugetlb_check() - invariants 1 to 4.
+ * hugetlb_check() - invariants 1 to 5.
  *
  * Return: 0 or -EUCLEAN.
- * Context: sys->lock held, nobody between a zap and the end of its area.
+ * Context: sys->lock held.
  */
 int hugetlb_check(struct mm_system *sys)
 {

@@ -3,13 +3,15 @@
  * Areas of MAP_HUGETLB: private anonymous memory in pages of a pool (mm/hugetlb.c).
  *
  * Each slot of an area, 2 MiB or 1 GiB, has a page or, in an area that reserves, a promise of
- * one. Calls that would cut one are refused with -EINVAL before anything is changed
- * (hugetlb_may_cut()), as Linux does. A slot's page goes back to the pool when the slot is
- * unmapped or MADV_DONTNEED takes it; its promise goes with the area.
+ * one, unless that was spent on a page which a child has now (mm/hugetlb_cow.c). Calls that
+ * would cut one are refused with -EINVAL before anything is changed (hugetlb_may_cut()), as
+ * Linux does. A slot's page goes back to the pool when the slot is unmapped or MADV_DONTNEED
+ * takes it; its promise goes with the area.
  */
 #include <errno.h>
 
 #include "base/assert.h"
+#include "base/checked.h"
 #include "mm/fault.h"
 #include "mm/hugetlb.h"
 
@@ -73,7 +75,8 @@ static int place(struct mm *mm, struct hugetlb_request *req)
 }
 
 /* As map_commit() in mmap.c. */
-static int commit(struct mm *mm, const struct hugetlb_request *req, struct vma_reserve *reserve)
+static int commit(struct mm *mm, const struct hugetlb_request *req, uint64_t nr_promised,
+		  struct vma_reserve *reserve)
 {
 	struct mm_range range = {req->addr, req->addr + req->len};
 	int err = mm_zap_range(mm, range);
@@ -86,7 +89,8 @@ static int commit(struct mm *mm, const struct hugetlb_request *req, struct vma_r
 	mm_remove_areas(mm, range, reserve);
 	pgtable_free_range(mm, range.start, range.end);
 	if (!err)
-		vma_add(mm, range.start, range.end, req->vma_flags, reserve);
+		vma_add(mm, range.start, range.end, req->vma_flags, reserve)->nr_promised =
+			nr_promised;
 	return err;
 }
 
@@ -112,7 +116,7 @@ static int map_locked(struct mm *mm, struct hugetlb_request *req)
 	err = hugetlb_reserve(mm->sys, req->pool, nr_reserved);
 	if (!err) {
 		req->pool->nr_pending += nr_reserved;
-		err = commit(mm, req, &reserve);
+		err = commit(mm, req, nr_reserved, &reserve);
 		req->pool->nr_pending -= nr_reserved;
 		if (err)
 			hugetlb_unreserve(mm->sys, req->pool, nr_reserved);
@@ -165,11 +169,20 @@ int hugetlb_map(struct mm *mm, vaddr_t hint, uint64_t len, int prot, int flags,
 /* An area leaves the tree: its slots have no pages any more, and need no promise. */
 void hugetlb_area_gone(struct mm_system *sys, const struct vma *vma)
 {
-	unsigned int order = hugetlb_vma_order(vma);
+	hugetlb_unreserve(sys, hugetlb_pool_of(sys, hugetlb_vma_order(vma)), vma->nr_promised);
+}
 
-	if (hugetlb_is_reserved(vma))
-		hugetlb_unreserve(sys, hugetlb_pool_of(sys, order),
-				  (vma->end - vma->start) >> (PAGE_SHIFT + order));
+/* An area is cut in two, which share its promises: each has room for its part of them. */
+void hugetlb_area_cut(struct vma *head, struct vma *tail)
+{
+	struct mm_range range = {tail->start, tail->end};
+	uint64_t nr_empty = hugetlb_vma_slots(tail);
+	struct huge_leaf leaf;
+
+	for (; huge_next(tail->mm, range, &leaf); range.start = huge_leaf_range(&leaf).end)
+		nr_empty--;
+	tail->nr_promised = min_u64(head->nr_promised, nr_empty);
+	head->nr_promised -= tail->nr_promised;
 }
 
 static bool may_cut_at(struct mm *mm, vaddr_t at)
@@ -203,7 +216,7 @@ static int make(struct fault *f, struct huge_leaf *leaf)
 		return err;
 	if (there && leaf->order == HUGE_ORDER_2M)
 		pgtable_undeposit(f->mm, leaf->entry); /* it is never split */
-	err = hugetlb_page_get(f->sys, f->vma, &page);
+	err = hugetlb_page_get(f->sys, vma_find(f->mm, leaf->va), &page);
 	if (err)
 		return -ENOSPC;
 	huge_set(leaf, pte_make(page_pfn(f->sys, page), PTE_IDLE | PTE_PS));
@@ -214,7 +227,8 @@ static int make(struct fault *f, struct huge_leaf *leaf)
  * hugetlb_fault() - the first touch of a slot.
  * @f: the area allows the access; no page is there.
  *
- * Return: as mm_fault()'s; MM_FAULT_BUS where the area has not reserved and no page is left.
+ * Return: as mm_fault()'s; MM_FAULT_BUS where nothing is promised to the area and no page is
+ * left, or where a page was taken from it: this slot may be that which has lost its content.
  * Context: sys->lock held, dropped and retaken; mm read-locked.
  */
 enum mm_fault_result hugetlb_fault(struct fault *f)
@@ -222,8 +236,11 @@ enum mm_fault_result hugetlb_fault(struct fault *f)
 	unsigned int order = hugetlb_vma_order(f->vma);
 	struct huge_leaf leaf = {
 		.mm = f->mm, .va = align_down(f->va, PAGE_SIZE << order), .order = order};
-	int err = make(f, &leaf);
+	int err;
 
+	if (f->vma->flags & VMA_HUGETLB_LOST)
+		return MM_FAULT_BUS;
+	err = make(f, &leaf);
 	if (err == -ENOMEM)
 		return fault_no_memory(f);
 	if (err)
@@ -238,14 +255,4 @@ void hugetlb_zap(const struct huge_leaf *leaf)
 
 	huge_set(leaf, 0);
 	hugetlb_page_put(leaf->mm->sys, vma_find(leaf->mm, leaf->va), page);
-}
-
-/* Of a page that is no program's: it is in an area of its pool. */
-int hugetlb_check_leaf(const struct huge_leaf *leaf, const struct vma *vma)
-{
-	const struct page *page = huge_leaf_page(leaf);
-
-	CHECK(vma->flags & VMA_HUGETLB && hugetlb_vma_order(vma) == leaf->order);
-	CHECK(page->refs == 1 && !page_has(page, PG_lru | PG_isolated));
-	return 0;
 }

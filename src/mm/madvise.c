@@ -147,7 +147,7 @@ static int advise_hugetlb(struct mm *mm, const struct vma *vma, struct mm_range 
 static bool area_refuses(const struct vma *vma, const struct advice *advice)
 {
 	if (advice->vma_flags & VMA_WIPEONFORK)
-		return vma->mapping || vma->flags & VMA_SHARED;
+		return vma->mapping || vma->flags & (VMA_SHARED | VMA_HUGETLB);
 	return vma->mapping && advice->pages == anon_advise_free;
 }
 

@@ -27,6 +27,8 @@
  * (page_block_order()), and refs == 0 in the others. page_free() wants the last reference, so
  * that a frame with refs == 0 is free, reserved, dead or a tail, and freeing it again is seen.
  *
+ * A page of a hugetlb pool is KERNEL; its refs are the entries that map it, or 1 in the pool.
+ *
  * A block that is one page of a program (64 KiB, 2 MiB: mm/huge.c) is ANON in its first frame.
  *
  * References of an ANON frame: one for each page table entry that maps it (mapcount), one for

@@ -300,6 +300,8 @@ void vma_cut(struct mm *mm, vaddr_t at, struct vma_reserve *reserve)
 	count_pages(mm, vma->flags, -(int64_t)((vma->end - at) >> PAGE_SHIFT));
 	vma->end = at;
 	vma_insert(mm, tail);
+	if (vma->flags & VMA_HUGETLB)
+		hugetlb_area_cut(vma, tail);
 }
 
 /**

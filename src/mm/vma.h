@@ -37,7 +37,8 @@ enum vma_flags {
 	VMA_HUGEPAGE = 1 << 16,
 	VMA_NOHUGEPAGE = 1 << 17,
 	VMA_HUGETLB = 1 << 18,
-	VMA_HUGETLB_1G = 1 << 19, /* of 1 GiB */
+	VMA_HUGETLB_1G = 1 << 19,   /* of 1 GiB */
+	VMA_HUGETLB_LOST = 1 << 20, /* a page was taken from it (mm/hugetlb_cow.c) */
 };
 
 #define VMA_PROT (VMA_READ | VMA_WRITE | VMA_EXEC) /* the values of MM_PROT_* */
@@ -54,7 +55,10 @@ struct vma {
 
 	/* What it maps: a file, or shared anonymous memory; NULL: private anonymous memory. */
 	struct address_space *mapping;
-	uint64_t pgoff;		 /* pages: where in the mapping it starts; 0 without one */
+	union {
+		uint64_t pgoff;	      /* pages: where in the mapping it starts; 0 without one */
+		uint64_t nr_promised; /* VMA_HUGETLB: pages of its pool that are kept for it */
+	};
 	struct list_head i_mmap; /* on mapping->i_mmap, while it is in the tree */
 };
 
