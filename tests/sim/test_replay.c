@@ -266,7 +266,7 @@ static void huge_pages_are_split_under_pressure(void **state)
 		struct sim_config cfg = config(16 * MIB, 128 * MIB);
 		struct sim_result result;
 
-		cfg.tlb = i % 2 ? tlb_preset_find("zen3") : NULL;
+		cfg.tlb = i % 2 ? tlb_preset_find("zen2") : NULL;
 		cfg.thp = i < 2 ? MM_THP_ALWAYS : MM_THP_NEVER;
 		cfg.thp_64k = MM_THP_ALWAYS;
 		assert_int_equal(run_pattern(&cfg, "zipf,pages=8192,accesses=60000", &result),
