@@ -119,6 +119,7 @@ enum mm_fault_result {
 	X(nr_reserved)                   \
 	X(nr_anon_transparent_hugepages) \
 	X(nr_zspages)                    \
+	X(nr_zspages_limit)              \
 	X(nr_zswapped)                   \
 	X(nr_zsame)                      \
 	X(zswap_bytes)                   \
@@ -184,6 +185,7 @@ enum mm_fault_result {
 	X(zswpwb)                        \
 	X(zswp_poor)                     \
 	X(zswp_full)                     \
+	X(zswp_lost)                     \
 	X(zswp_moved)                    \
 	X(balloon_inflate)               \
 	X(balloon_deflate)               \

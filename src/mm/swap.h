@@ -99,6 +99,7 @@ int swap_lend_frames(struct mm_system *sys, struct swapdev *dev); /* sys->lock n
 void swap_slot_forget(struct mm_system *sys, struct swapdev *dev, uint64_t slot);
 bool swap_area_is_busy(const struct swap_area *area);
 bool swap_is_busy(struct mm_system *sys);
+bool swap_squeeze(struct mm_system *sys); /* sys->lock is dropped */
 void swap_count(struct mm_system *sys);
 
 int swap_check(struct mm_system *sys);

@@ -95,6 +95,30 @@ bool swap_is_busy(struct mm_system *sys)
 	return false;
 }
 
+/**
+ * swap_squeeze() - the last resort: devices are to move what they have in RAM elsewhere.
+ *
+ * Return: false: there is nothing that could be.
+ * Context: sys->lock held, dropped and retaken.
+ */
+bool swap_squeeze(struct mm_system *sys)
+{
+	bool is_more = false;
+
+	for (unsigned int t = 0; t < sys->nr_swap_areas; t++) {
+		struct swap_area *area = sys->swap_areas[t];
+
+		if (!area || !area->dev->ops->squeeze)
+			continue;
+		area->nr_ops++;
+		sys_unlock(sys);
+		is_more |= area->dev->ops->squeeze(area->dev);
+		sys_lock(sys);
+		area->nr_ops--;
+	}
+	return is_more;
+}
+
 /* What the devices counted since the last look, and what they hold now. */
 static void count_stats(struct mm_system *sys, const struct swapdev_stats *now)
 {
@@ -102,6 +126,7 @@ static void count_stats(struct mm_system *sys, const struct swapdev_stats *now)
 	uint64_t *vmstat = sys->vmstat;
 
 	vmstat[MM_VMSTAT_nr_zspages] = now->nr_frames;
+	vmstat[MM_VMSTAT_nr_zspages_limit] = now->nr_frames_limit;
 	vmstat[MM_VMSTAT_nr_zswapped] = now->nr_stored;
 	vmstat[MM_VMSTAT_nr_zsame] = now->nr_same;
 	vmstat[MM_VMSTAT_zswap_bytes] = now->stored_bytes;
@@ -110,6 +135,7 @@ static void count_stats(struct mm_system *sys, const struct swapdev_stats *now)
 	STAT(sys, zswpwb, now->nr_written_back - seen->nr_written_back);
 	STAT(sys, zswp_poor, now->nr_incompressible - seen->nr_incompressible);
 	STAT(sys, zswp_full, now->nr_refused - seen->nr_refused);
+	STAT(sys, zswp_lost, now->nr_lost - seen->nr_lost);
 	STAT(sys, zswp_moved, now->nr_moved - seen->nr_moved);
 }
 

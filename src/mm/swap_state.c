@@ -37,6 +37,17 @@ static unsigned int readahead_window(struct mm_system *sys, uint64_t slot)
 	return pages;
 }
 
+/* The device is told of reads that somebody waits for. */
+static void page_refaults(struct mm_system *sys, struct page *page, uint64_t shadow)
+{
+	swp_entry_t entry = page_swap(page);
+	struct swapdev *dev = sys->swap_areas[swp_type(entry)]->dev;
+
+	if (page_has(page, PG_demand) && dev->ops->refault)
+		dev->ops->refault(dev, swp_slot(entry), workingset_evictions(sys, shadow));
+	workingset_refault(sys, page, shadow);
+}
+
 /* A new frame goes into the swap cache for this slot, not yet filled. */
 void swap_cache_fill(struct mm_system *sys, struct page *page, swp_entry_t entry,
 		     uint32_t flags)
@@ -48,7 +59,7 @@ void swap_cache_fill(struct mm_system *sys, struct page *page, swp_entry_t entry
 	page->mm = NULL;
 	shadow = swap_cache_add(sys, page, entry);
 	if (shadow)
-		workingset_refault(sys, page, shadow);
+		page_refaults(sys, page, shadow);
 }
 
 /* A frame in the swap cache for this slot, not yet filled; NULL if there is no memory. */

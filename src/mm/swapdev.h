@@ -68,6 +68,8 @@ struct swapdev_stats {
 	uint64_t nr_written_back;   /* moved on to the device behind */
 	uint64_t nr_moved;	    /* objects that compaction moved */
 	uint64_t nr_corrupt;	    /* not read back: the checksum was wrong */
+	uint64_t nr_frames_limit;   /* of RAM that it may hold just now */
+	uint64_t nr_lost;	    /* reads that its frames as RAM would have spared */
 };
 
 struct swapdev_ops {
@@ -92,7 +94,7 @@ struct swapdev_ops {
 	bool (*cluster_is_exclusive)(struct swapdev *dev, uint64_t cluster);
 
 	/*
-	 * The five below are NULL where a device keeps nothing in RAM. set_frames() is called
+	 * The seven below are NULL where a device keeps nothing in RAM. set_frames() is called
 	 * once, before any I/O; 0 or -errno. slot_free(): nobody will read this slot again; no
 	 * I/O on it is in flight. Return: how many frames were put in ret_frames, to be freed.
 	 */
@@ -104,6 +106,16 @@ struct swapdev_ops {
 	/* The RAM that it may have is nearly used up: a copy of what is in a frame anyway, and
 	 * may be had again, is worth less than its room. */
 	bool (*is_tight)(struct swapdev *dev);
+	/*
+	 * A page is about to be read that left so many evictions ago: with so many frames more
+	 * it would still be in RAM.
+	 */
+	void (*refault)(struct swapdev *dev, uint64_t slot, uint64_t distance);
+	/*
+	 * Nothing else can be reclaimed: as much as can be is to go elsewhere. Called without
+	 * mm_system.lock. Return: false: nothing is on its way.
+	 */
+	bool (*squeeze)(struct swapdev *dev);
 	/* Added to what is in ret_stats. */
 	void (*stats)(struct swapdev *dev, struct swapdev_stats *ret_stats);
 

@@ -366,6 +366,16 @@ static unsigned int direct_priorities(struct mapper_scan *rc, uint32_t nr)
 	return gone;
 }
 
+/* What devices have in RAM is the last that can go; it is on its way then. */
+static enum reclaim_result nothing_left(struct mm_system *sys)
+{
+	if (!swap_squeeze(sys))
+		return RECLAIM_NOTHING;
+	sys->nr_rounds_refused = 0;
+	swap_look_again(sys);
+	return RECLAIM_WAIT;
+}
+
 /* reclaim_direct(), for one frame and nr more. */
 static enum reclaim_result reclaim_frames(struct mm_system *sys, uint32_t nr)
 {
@@ -395,11 +405,11 @@ static enum reclaim_result reclaim_frames(struct mm_system *sys, uint32_t nr)
 	if (sys->nr_io > 0)
 		return RECLAIM_WAIT;
 	if (round_was_refused(sys, gone, nr_refused) && !rc.was_refused)
-		return RECLAIM_NOTHING;
+		return nothing_left(sys);
 	/* Who held them may have let go by now, and the wake is past. */
 	if (gone > 0 || rc.was_refused || was_in_flight || swapoff_give_up(sys))
 		return RECLAIM_FREED;
-	return RECLAIM_NOTHING;
+	return nothing_left(sys);
 }
 
 /**

@@ -18,6 +18,7 @@
  */
 #include "mm/workingset.h"
 
+#include "base/checked.h"
 #include "mm/system.h"
 
 #define AGE_SHIFT     2
@@ -40,6 +41,8 @@ uint64_t workingset_eviction(struct mm_system *sys, const struct page *page)
 {
 	uint64_t age = sys->workingset.nonresident_age++ & AGE_MASK;
 
+	sys->workingset.nr_evicted++;
+
 	return age << AGE_SHIFT | (page_has(page, PG_workingset) ? SHADOW_ACTIVE : 0) |
 	       SHADOW_ONE;
 }
@@ -61,6 +64,26 @@ static uint64_t competing_frames(struct mm_system *sys, bool is_file)
 	return size;
 }
 
+static uint64_t refault_distance(const struct mm_system *sys, uint64_t shadow)
+{
+	return (sys->workingset.nonresident_age - (shadow >> AGE_SHIFT)) & AGE_MASK;
+}
+
+/**
+ * workingset_evictions() - about how many pages were evicted since a page was.
+ * @shadow: what workingset_eviction() answered.
+ *
+ * The clock counts activations too; of the time since then they get the part that they have had
+ * of all time.
+ */
+uint64_t workingset_evictions(const struct mm_system *sys, uint64_t shadow)
+{
+	const struct workingset *ws = &sys->workingset;
+
+	/* 28 bits and, up to 256 TiB of evictions, 36. */
+	return refault_distance(sys, shadow) * ws->nr_evicted / max_u64(ws->nonresident_age, 1);
+}
+
 /**
  * workingset_refault() - a page is read again.
  * @page: new, on no list yet. It gets PG_active if it is to start on the active list, and
@@ -70,8 +93,7 @@ static uint64_t competing_frames(struct mm_system *sys, bool is_file)
 void workingset_refault(struct mm_system *sys, struct page *page, uint64_t shadow)
 {
 	bool is_file = !page_has(page, PG_anon);
-	uint64_t distance =
-		(sys->workingset.nonresident_age - (shadow >> AGE_SHIFT)) & AGE_MASK;
+	uint64_t distance = refault_distance(sys, shadow);
 
 	stat_add(sys, MM_VMSTAT_workingset_refault_anon + is_file, 1);
 	if (!sys->policy_ops->note_cost || distance > competing_frames(sys, is_file))

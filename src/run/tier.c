@@ -14,6 +14,8 @@
  */
 #define ALONE_TIMES 8
 
+#define FULL_FRAMES ((uint64_t)8192)
+
 #define ALONE_PRIO INT16_MIN /* after every file, as swapon(8) would have it */
 
 static uint64_t alone_slots(const struct runtime *rt)
@@ -21,11 +23,22 @@ static uint64_t alone_slots(const struct runtime *rt)
 	return rt->map.share->ram_bytes / PAGE_SIZE * ALONE_TIMES;
 }
 
+/*
+ * A program that has a few MiB to work in needs them all until it is seen to page: below 32 MiB
+ * of share the tier begins with as large a part of it as that is of 32 MiB.
+ */
+static uint64_t first_frames(uint64_t frames_max)
+{
+	return frames_max < FULL_FRAMES ? frames_max * frames_max / FULL_FRAMES + 1
+					: frames_max;
+}
+
 static int make_zram(struct runtime *rt)
 {
 	const struct run_share *share = rt->map.share;
 	struct zram_config cfg = {
 		.frames_max = share->zram_bytes / PAGE_SIZE,
+		.frames_first = first_frames(share->zram_bytes / PAGE_SIZE),
 		.nr_slots_max = alone_slots(rt),
 		.codec = share->zram_codec,
 	};

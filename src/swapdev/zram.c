@@ -14,6 +14,7 @@
  *   zram_io.c         reads and writes      zram_table.c   slots, LRU lists
  *   zram_writeback.c  to the device behind  zram_frames.c  the manager's RAM
  *   zcodec.c          pages to bytes        zstore.c       objects into frames
+ *   zram_share.c      how much of its share it takes
  *
  * Same-filled pages are kept as their word, in the table. What does not compress to 3/4 of a
  * page goes behind, and stays in RAM where there is nothing behind (-E2BIG).
@@ -109,8 +110,9 @@ static bool zram_is_tight(struct swapdev *dev)
 {
 	const struct zram *z = front_of(dev)->zram;
 	uint64_t nr_frames = __atomic_load_n(&z->nr_frames, __ATOMIC_RELAXED);
+	uint64_t limit = __atomic_load_n(&z->frames_limit, __ATOMIC_RELAXED);
 
-	return nr_frames > z->frames_max - z->frames_max / TIGHT_PART;
+	return nr_frames > limit - limit / TIGHT_PART;
 }
 
 /* The first front speaks for all. */
@@ -133,6 +135,8 @@ static void zram_stats(struct swapdev *dev, struct swapdev_stats *ret_stats)
 	ret_stats->nr_written_back += z->stats.nr_written_back;
 	ret_stats->nr_moved += z->store.nr_moved;
 	ret_stats->nr_corrupt += z->stats.nr_corrupt;
+	ret_stats->nr_frames_limit += z->frames_limit;
+	ret_stats->nr_lost += z->stats.nr_lost;
 	mm_lock_release(&z->lock);
 }
 
@@ -148,7 +152,8 @@ static void zram_close(struct swapdev *dev)
 #define ZRAM_OPS                                                                             \
 	.name = "zram", .submit = zram_submit, .poll = zram_poll,                            \
 	.set_frames = zram_set_frames, .slot_free = zram_slot_free, .is_busy = zram_is_busy, \
-	.is_tight = zram_is_tight, .stats = zram_stats, .close = zram_close
+	.is_tight = zram_is_tight, .refault = zram_refault, .squeeze = zram_squeeze,         \
+	.stats = zram_stats, .close = zram_close
 
 static const struct swapdev_ops zram_ops = {ZRAM_OPS};
 
@@ -180,7 +185,9 @@ int zram_create(const struct zram_config *cfg, struct zram **ret_zram)
 	z = mapped;
 	mm_lock_init(&z->lock, LOCK_RANK_SWAPDEV);
 	z->codec = cfg->codec;
-	z->frames_max = cfg->frames_max;
+	z->frames_max = z->frames_limit = cfg->frames_max;
+	z->frames_first = cfg->frames_first ? min_u64(cfg->frames_first, cfg->frames_max)
+					    : cfg->frames_max;
 	z->clusters = (struct zcluster *)(z + 1);
 	z->nr_clusters = nr_clusters;
 	*ret_zram = z;
@@ -212,6 +219,10 @@ static int front_create(struct zram *z, const struct swapdev *like, struct swapd
 		front->passed[i].slot = i + 1;
 	z->nr_given += nr_clusters;
 	z->fronts[z->nr_fronts++] = front;
+	if (behind && !z->has_behind) {
+		z->has_behind = true;
+		z->frames_limit = z->frames_first;
+	}
 	*ret_dev = &front->dev;
 	return 0;
 }

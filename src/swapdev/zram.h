@@ -14,6 +14,7 @@ struct zram;
 
 struct zram_config {
 	uint64_t frames_max;   /* of the manager's RAM that it may take, all in */
+	uint64_t frames_first; /* of these, until it is known what for; 0: all */
 	uint64_t nr_slots_max; /* of all fronts together */
 	enum zcodec_kind codec;
 };

@@ -18,7 +18,7 @@ static bool frames_promise(struct zram *z, uint64_t nr, bool is_block)
 	bool is_free;
 
 	mm_lock_acquire(&z->lock);
-	is_free = z->nr_frames + nr <= z->frames_max;
+	is_free = z->nr_frames + nr <= (is_block ? z->frames_max : z->frames_limit);
 	if (is_free) {
 		z->nr_frames += nr;
 		z->nr_blocks += is_block ? nr : 0;

@@ -82,13 +82,23 @@ struct zram_front {
 	uint32_t write_keys[ZRAM_WRITES_MAX]; /* z */
 	void *write_pages[ZRAM_WRITES_MAX];   /* (c) */
 	unsigned int nr_write_pages;	      /* (c) */
+	uint64_t next_cluster;		      /* z: where to look for same-filled pages */
+};
+
+/* What the reads since the last change of the limit say (zram_share.c). */
+struct zram_balance {
+	uint32_t nr, lost, gained, missed;
 };
 
 struct zram {
 	struct mm_lock lock;
 	enum zcodec_kind codec;	      /* (c) */
 	struct swapdev_frames frames; /* (c); ram is NULL until set_frames() */
-	uint64_t frames_max;	      /* (c) */
+	uint64_t frames_max;	      /* (c) the share */
+	uint64_t frames_first;	      /* (c) the limit, at first, with a device behind */
+	uint64_t frames_limit;	      /* z: of it, just now; momentary looks without */
+	struct zram_balance balance;  /* z */
+	bool has_behind;	      /* (c) a front has */
 	uint64_t nr_frames;	      /* z: of the manager's, for whatever */
 	uint64_t nr_blocks;	      /* z: of these, not the store's and not tables */
 	struct zstore store;	      /* z */
@@ -154,6 +164,10 @@ void zram_state_release(struct zram_state *state);
 unsigned int zram_spare_take(struct zram *z, void **ret_frames, unsigned int max);
 int zram_block_take(struct zram *z, unsigned int order, void **ret_block);
 void zram_block_give(struct zram *z, unsigned int order, void *block);
+
+/* zram_share.c */
+void zram_refault(struct swapdev *dev, uint64_t slot, uint64_t distance);
+bool zram_squeeze(struct swapdev *dev);
 
 /* zram_io.c */
 unsigned int zram_submit(struct swapdev *dev, const struct swapdev_io *ios, unsigned int nr);

@@ -142,6 +142,17 @@ static void behind_ended(struct zram_front *front, const struct swapdev_io *io)
 	mm_lock_release(&front->zram->lock);
 }
 
+/* Above a limit that went down: no use to compress. */
+static bool is_over(struct zram *z)
+{
+	bool is;
+
+	mm_lock_acquire(&z->lock);
+	is = z->nr_frames > z->frames_limit;
+	mm_lock_release(&z->lock);
+	return is;
+}
+
 static bool is_waiting(struct zram_front *front)
 {
 	bool is;
@@ -164,6 +175,10 @@ static void poll_behind(struct zram_front *front)
 	for (unsigned int i = 0; i < nr; i++) {
 		nr_passed += (ended[i].cookie & ZRAM_WRITE_COOKIE) == 0;
 		behind_ended(front, &ended[i]);
+	}
+	if (nr > nr_passed && is_over(front->zram)) {
+		zram_trim(front->zram);
+		zram_write_back(front);
 	}
 	mm_lock_acquire(&front->zram->lock);
 	front->nr_promised -= places - nr_passed;
@@ -284,6 +299,8 @@ static int store_page(struct zram_front *front, uint32_t key, const void *page)
 		return -ENOBUFS;
 	if (page_is_filled(page, &word))
 		return put(front, key, NULL, 0, word);
+	if (is_over(z))
+		return -ENOBUFS;
 	state = zram_state_take(z);
 	if (!state)
 		return -EAGAIN;

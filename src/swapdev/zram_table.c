@@ -179,11 +179,12 @@ int zram_put_packed(struct zram_front *front, uint32_t key, const struct zcodec_
 }
 
 /**
- * zram_writing_begin() - the content of an object is about to be written to the device behind.
+ * zram_writing_begin() - the content of a slot is about to be written to the device behind.
  */
 void zram_writing_begin(struct zram_front *front, uint32_t key, struct zslot *slot)
 {
-	zram_lru_remove(front, slot);
+	if (slot->is_on_lru)
+		zram_lru_remove(front, slot);
 	slot->is_writing = true;
 	slot->is_stale = false;
 	zram_cluster(front->zram, key)->nr_writing++;

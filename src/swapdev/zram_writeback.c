@@ -38,7 +38,7 @@ static bool is_due(struct zram_front *front)
 		front->pause--;
 		return false;
 	}
-	return z->nr_frames > z->frames_max - z->frames_max / ROOM_PART;
+	return z->nr_frames > z->frames_limit - z->frames_limit / ROOM_PART;
 }
 
 static void insert_sorted(uint32_t *keys, unsigned int nr, uint32_t key)
@@ -46,6 +46,39 @@ static void insert_sorted(uint32_t *keys, unsigned int nr, uint32_t key)
 	for (; nr > 0 && keys[nr - 1] > key; nr--)
 		keys[nr] = keys[nr - 1];
 	keys[nr] = key;
+}
+
+/* Context: zram->lock held. */
+static unsigned int choose_in_cluster(struct zram_front *front, uint64_t cluster)
+{
+	uint32_t key = front_key(front, cluster * SWAP_CLUSTER_SLOTS);
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < SWAP_CLUSTER_SLOTS && nr < front->nr_write_pages; i++) {
+		struct zslot *slot = zram_slot(front->zram, key + i);
+
+		if (!slot)
+			break;
+		if (slot->state != ZSLOT_SAME || slot->is_writing)
+			continue;
+		zram_writing_begin(front, key + i, slot);
+		front->write_keys[nr++] = key + i;
+	}
+	return nr;
+}
+
+/* Same-filled pages, by cluster, for a table of them is a frame. Context: zram->lock held. */
+static unsigned int choose_same(struct zram_front *front)
+{
+	uint64_t nr_clusters =
+		(front->dev.nr_slots + SWAP_CLUSTER_SLOTS - 1) / SWAP_CLUSTER_SLOTS;
+	unsigned int nr = 0;
+
+	for (uint64_t i = 0; i < nr_clusters && nr == 0; i++) {
+		nr = choose_in_cluster(front, front->next_cluster % nr_clusters);
+		front->next_cluster += nr == 0;
+	}
+	return nr;
 }
 
 /* The oldest objects, by key. Context: zram->lock held. */
@@ -64,6 +97,8 @@ static unsigned int choose(struct zram_front *front)
 		}
 		key = newer;
 	}
+	if (nr == 0 && front->zram->nr_frames > front->zram->frames_limit)
+		nr = choose_same(front);
 	front->nr_writes = nr;
 	return nr;
 }

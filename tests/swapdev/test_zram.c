@@ -445,7 +445,78 @@ static void holds_under_random_use(void **state)
 	}
 }
 
+static void refault_often(struct zram_test *t, uint64_t slot, uint64_t distance)
+{
+	for (unsigned int i = 0; i < 128; i++)
+		t->dev->ops->refault(t->dev, slot, distance);
+}
+
+/*
+ * Reads of pages that the tier's own frames would have spared make it smaller, and what it has
+ * moves on; reads that it spared make it larger. Without a device behind it stays as it is.
+ */
+static void takes_what_is_worth_it(void **state)
+{
+	struct zram_test_config cfg = {.frames_max = 512};
+	struct zram_test t;
+
+	(void)state;
+	open_zram(&t, &cfg);
+	for (uint64_t slot = 1; slot < 600; slot++)
+		assert_int_equal(write_slot(&t, slot, SOFT, 1), 0);
+	assert_int_equal(stats_of(&t).nr_frames_limit, 512);
+	refault_often(&t, 5, 0);
+	assert_int_equal(stats_of(&t).nr_frames_limit, 384);
+	assert_int_equal(stats_of(&t).nr_lost, 128);
+	for (unsigned int i = 0; i < 6; i++)
+		refault_often(&t, 5, 0);
+	for (uint64_t slot = 600; slot < 900; slot++)
+		assert_int_equal(write_slot(&t, slot, SOFT, 1), 0);
+	settle(&t);
+	assert_true(stats_of(&t).nr_frames <= stats_of(&t).nr_frames_limit + 32);
+	refault_often(&t, 1, 1000); /* behind: a larger one might have it */
+	assert_true(stats_of(&t).nr_frames_limit > 100); /* 512 * (3/4)^7 is 68 */
+	for (unsigned int i = 0; i < 16; i++)
+		refault_often(&t, 1, 1000);
+	assert_int_equal(stats_of(&t).nr_frames_limit, 512);
+	for (uint64_t slot = 1; slot < 900; slot++)
+		read_slot(&t, slot, SOFT, 1);
+	close_zram(&t);
+
+	cfg.is_alone = true;
+	open_zram(&t, &cfg);
+	refault_often(&t, 5, 0);
+	assert_int_equal(stats_of(&t).nr_frames_limit, 512);
+	assert_false(t.dev->ops->squeeze(t.dev));
+	close_zram(&t);
+}
+
+/* Before memory runs out all goes behind, what takes no object too, for its table is a frame.
+ */
+static void gives_all_that_it_has(void **state)
+{
+	struct zram_test_config cfg = {.frames_max = 512};
+	struct zram_test t;
+
+	(void)state;
+	open_zram(&t, &cfg);
+	for (uint64_t slot = 1; slot < 900; slot++)
+		assert_int_equal(write_slot(&t, slot, slot % 2 ? SAME : SOFT, 1), 0);
+	for (unsigned int i = 0; i < 1000 && t.dev->ops->squeeze(t.dev); i++) {
+		settle(&t);
+		check(&t);
+	}
+	assert_false(t.dev->ops->squeeze(t.dev));
+	assert_int_equal(stats_of(&t).nr_stored, 0);
+	assert_true(stats_of(&t).nr_frames < 64);
+	for (uint64_t slot = 1; slot < 900; slot++)
+		read_slot(&t, slot, slot % 2 ? SAME : SOFT, 1);
+	close_zram(&t);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(takes_what_is_worth_it),
+	cmocka_unit_test(gives_all_that_it_has),
 	cmocka_unit_test(puts_pages_where_they_belong),
 	cmocka_unit_test(forgets_old_content),
 	cmocka_unit_test(refuses_alone_what_it_cannot_keep),
