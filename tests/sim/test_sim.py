@@ -21,7 +21,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support
 import cases  # noqa: E402
 
 RATION = os.path.abspath(sys.argv[1])
-GOLDEN = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else None
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent  # sources are named from there
+GOLDEN = pathlib.Path(sys.argv[2]).absolute() if len(sys.argv) > 2 else None
 PATIENCE = 60.0  # seconds that anything may take on a busy machine
 
 GOLDENS = {
@@ -37,6 +38,8 @@ GOLDENS = {
                 "pattern:zipf,pages=3000,accesses=20000,s=0.7"],
     "huge.txt": ["--ram", "32M", "--thp", "both", "--tlb", "cortex-a76",
                  "pattern:zipf,pages=10000,accesses=40000"],
+    "gzip.txt": ["--ram", "1M", "examples/gzip.trace.xz"],
+    "gzip-opt.txt": ["--ram", "1M", "--policy", "opt", "examples/gzip.trace.xz"],
     "mix.txt": ["--ram", "16M", "--files", "ssd",
                 "pattern:mix,pages=3000,file=3000,accesses=40000,processes=2"],
     "mix-sweep.txt": ["--sweep", "ram=8M..32M:4", "--swappiness", "10", "--tlb", "none",
@@ -47,7 +50,7 @@ GOLDENS = {
 
 def sim(*arguments, stdin=b""):
     return subprocess.run([RATION, "sim", *arguments], input=stdin, capture_output=True,
-                          timeout=PATIENCE, check=False)
+                          cwd=ROOT, timeout=PATIENCE, check=False)
 
 
 def comparable(name, output):
@@ -89,6 +92,12 @@ class Golden(unittest.TestCase):
 
     def test_opt(self):
         self.golden("opt.txt")
+
+    def test_gzip(self):
+        self.golden("gzip.txt")
+
+    def test_gzip_opt(self):
+        self.golden("gzip-opt.txt")
 
     def test_mix(self):
         self.golden("mix.txt")
