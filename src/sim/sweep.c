@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rows of a sweep are simulations of their own: each reads the source from its start, and has
- * its own machine, manager, device and clock. A thread a processor takes them in order; a row's
- * figures do not depend on who computes it.
+ * Rows of a sweep are simulations of their own: each reads the source from its start (a pipe is
+ * kept in a file before, spool.c), and has its own machine, manager, devices and clock. A
+ * thread a processor takes them in order; a row's figures do not depend on who computes it.
  *
  * Invariants:
  *  1. Rows are taken in ascending order, and each that was taken is finished. So of several
@@ -22,6 +22,7 @@
 #include "sim/progress.h"
 #include "sim/save.h"
 #include "sim/source.h"
+#include "sim/spool.h"
 
 #define THREADS_MAX   64
 #define CHUNK	      4096
@@ -35,6 +36,7 @@ struct row {
 
 struct sweep {
 	const struct sim_request *request;
+	const char *source; /* what rows read: the request's, or what was kept of it */
 	struct progress progress;
 	unsigned int next; /* atomic: the row to be taken */
 	int has_failed;	   /* atomic */
@@ -132,7 +134,7 @@ static void run_row(struct sweep *sweep, unsigned int index)
 
 	cfg.ram_bytes = sim_row_ram(request, index);
 	cfg.seed = request->seed;
-	row->err = sim_source_open(request->source, request->seed, &source, &row->error);
+	row->err = sim_source_open(sweep->source, request->seed, &source, &row->error);
 	if (!row->err) {
 		row->err = replay_source(request, &cfg, source, &part, row);
 		progress_update(&part, row->result.nr_accesses, 1);
@@ -195,27 +197,48 @@ static int collect(const struct sweep *sweep, struct sim_result *ret_results,
 	return 0;
 }
 
+static int run_sweep(struct sweep *sweep, struct sim_result *ret_results,
+		     struct sim_error *error)
+{
+	const struct sim_request *request = sweep->request;
+	bool is_kept = request->nr_rows > 1 && !sim_source_is_repeatable(request->source);
+	struct progress_part part = {.whole = &sweep->progress};
+	struct sim_spool spool;
+	int err = 0;
+
+	progress_begin(&sweep->progress, request->nr_rows + is_kept, request->shows_progress);
+	if (is_kept) {
+		err = sim_spool_create(request->source, &part, &spool, error);
+		progress_update(&part, 0, 1);
+	}
+	if (is_kept && !err)
+		sweep->source = spool.path;
+	if (!err)
+		run_threads(sweep);
+	progress_end(&sweep->progress);
+	if (is_kept && !err)
+		sim_spool_destroy(&spool);
+	return err ? err : collect(sweep, ret_results, error);
+}
+
 /**
  * sim_sweep() - simulate each row.
- * @request: nr_rows above 1 only for a source that is repeatable.
- * @ret_results: nr_rows of them.
+ * @ret_results: request->nr_rows of them.
  *
  * Return: 0, or the -errno of the first row that could not be simulated to its end, with error
- * set: see sim_source_open(), sim_source_next(), sim_replay_create(), sim_replay_run().
+ * set: see sim_source_open(), sim_source_next(), sim_spool_create(), sim_replay_create(),
+ * sim_replay_run().
  */
 int sim_sweep(const struct sim_request *request, struct sim_result *ret_results,
 	      struct sim_error *error)
 {
-	struct sweep sweep = {.request = request};
+	struct sweep sweep = {.request = request, .source = request->source};
 	int err;
 
 	sweep.rows = calloc(request->nr_rows, sizeof(*sweep.rows));
 	if (!sweep.rows)
 		return sim_fail(error, -ENOMEM, "%s", strerror(ENOMEM));
-	progress_begin(&sweep.progress, request->nr_rows, request->shows_progress);
-	run_threads(&sweep);
-	progress_end(&sweep.progress);
-	err = collect(&sweep, ret_results, error);
+	err = run_sweep(&sweep, ret_results, error);
 	free(sweep.rows);
 	return err;
 }
