@@ -6,12 +6,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "run/complain.h"
 #include "run/size.h"
 #include "sim/pattern.h"
-#include "sim/source.h"
 
 #define RAM_DEFAULT	     "128M"
 #define RAM_MAX		     ((uint64_t)1 << 40)
@@ -299,8 +300,14 @@ static int read_source(const char *text, struct sim_request *request)
 	struct pattern_spec unused;
 	struct sim_error error;
 
-	if (!text) {
-		complain("sim: SOURCE is missing; try ration sim --help");
+	if (!text || !*text) {
+		complain("sim: SOURCE is %s; try ration sim --help",
+			 text ? "empty" : "missing");
+		return EXIT_USAGE;
+	}
+	if (access(text, F_OK) != 0 && pattern_is_name(text)) {
+		complain("%s: no such file; the pattern is written " PATTERN_PREFIX "%s", text,
+			 text);
 		return EXIT_USAGE;
 	}
 	request->source = text;
@@ -309,10 +316,28 @@ static int read_source(const char *text, struct sim_request *request)
 		complain("%s", error.why);
 		return EXIT_USAGE;
 	}
-	if (request->nr_rows > 1 && request->cfg.policy && !sim_source_is_repeatable(text)) {
-		complain("%s: a sweep reads its source once for each row; give it a file or a "
-			 "pattern",
-			 text);
+	return EXIT_OK;
+}
+
+/* What is there already is replaced, so it has to be a file. */
+static int check_save(const struct sim_options *options, const struct sim_request *request)
+{
+	struct stat st;
+
+	if (!options->save)
+		return EXIT_OK;
+	if (request->nr_rows > 1 || !request->cfg.policy) {
+		complain("--save: one space is saved; leave out --sweep, and "
+			 "--policy " SIM_POLICY_OPT);
+		return EXIT_USAGE;
+	}
+	if (!*options->save) {
+		complain("--save: wants the name of a file");
+		return EXIT_USAGE;
+	}
+	if (stat(options->save, &st) == 0 && !S_ISREG(st.st_mode)) {
+		complain("--save %s: is there, and no file; give it another name",
+			 options->save);
 		return EXIT_USAGE;
 	}
 	return EXIT_OK;
@@ -324,7 +349,6 @@ int sim_options_read(const struct sim_options *options, struct sim_request *ret_
 	int status = read_rams(options, &request);
 
 	request.save = options->save;
-
 	if (!status)
 		status = read_swap(options->swap, &request);
 	if (!status)
@@ -339,11 +363,8 @@ int sim_options_read(const struct sim_options *options, struct sim_request *ret_
 		status = read_thp(options->thp, &request.cfg);
 	if (!status)
 		status = read_source(options->source, &request);
-	if (!status && options->save && (request.nr_rows > 1 || !request.cfg.policy)) {
-		complain("--save: one space is saved; leave out --sweep, and "
-			 "--policy " SIM_POLICY_OPT);
-		status = EXIT_USAGE;
-	}
+	if (!status)
+		status = check_save(options, &request);
 	if (!status)
 		*ret_request = request;
 	return status;

@@ -4,13 +4,14 @@
  * I/O that is in flight, the manager, the devices.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "policy/two_lists.h"
 #include "sim/replay_internal.h"
+
+#define MIB 1048576.0
 
 static int swap_create(struct sim_replay *r)
 {
@@ -28,7 +29,6 @@ static int swap_create(struct sim_replay *r)
 static int system_create(struct sim_replay *r)
 {
 	struct mm_config cfg = MM_CONFIG_DEFAULT;
-	int err;
 
 	cfg.machine = r->machine;
 	cfg.policy = r->cfg.policy;
@@ -44,10 +44,20 @@ static int system_create(struct sim_replay *r)
 	cfg.wake = sim_wake;
 	cfg.wake_kswapd = sim_wake_kswapd;
 	cfg.arg = r;
-	err = mm_system_create(&cfg, &r->sys);
-	if (!err && r->swap)
-		err = mm_swapon(r->sys, r->swap, 0);
-	return err;
+	return mm_system_create(&cfg, &r->sys);
+}
+
+/* Why there is no machine; the larger the swap, the more RAM its books take. */
+static int fail_boot(const struct sim_replay *r, int err, struct sim_error *error)
+{
+	if (r->sys)
+		return sim_fail(
+			error, err,
+			"%.1f MiB of RAM have no room for the books of %.1f MiB of swap; "
+			"give it less with --swap, or more RAM",
+			(double)r->cfg.ram_bytes / MIB, (double)r->cfg.swap_bytes / MIB);
+	return sim_fail(error, err, "%.1f MiB of RAM cannot be simulated: %s",
+			(double)r->cfg.ram_bytes / MIB, strerror(-err));
 }
 
 static void unmake(struct sim_replay *r)
@@ -99,12 +109,14 @@ int sim_replay_create(const struct sim_config *cfg, struct sim_replay **ret_repl
 		err = swap_create(r);
 	if (!err)
 		err = system_create(r);
+	if (!err && r->swap)
+		err = mm_swapon(r->sys, r->swap, 0);
 	if (!err)
 		sim_find_next_event(r);
 	if (err) {
+		fail_boot(r, err, error);
 		unmake(r);
-		return sim_fail(error, err, "%" PRIu64 " bytes of RAM cannot be simulated: %s",
-				cfg->ram_bytes, strerror(-err));
+		return err;
 	}
 	*ret_replay = r;
 	return 0;

@@ -63,6 +63,20 @@ int sim_file_find(struct sim_replay *r, unsigned int number, struct sim_file **r
 }
 
 /**
+ * sim_replay_file_at() - which file is mapped there, if any is?
+ *
+ * Return: false: no place for files.
+ */
+bool sim_replay_file_at(vaddr_t va, unsigned int *ret_number, uint64_t *ret_offset)
+{
+	if (va < SIM_FILES_START + SIM_FILE_BYTES_MAX || va >= SIM_FILES_END)
+		return false;
+	*ret_number = (unsigned int)((va - SIM_FILES_START) / SIM_FILE_BYTES_MAX);
+	*ret_offset = (va - SIM_FILES_START) % SIM_FILE_BYTES_MAX;
+	return true;
+}
+
+/**
  * sim_file_map() - 2 MiB of a file become a part of an address space.
  * @start: a multiple of 2 MiB in [SIM_FILES_START, SIM_FILES_END).
  *

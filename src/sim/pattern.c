@@ -196,6 +196,12 @@ static const struct pattern_kind *find_kind(const char *name, size_t len)
 	return NULL;
 }
 
+/* Does it begin as what follows "pattern:"? */
+bool pattern_is_name(const char *text)
+{
+	return find_kind(text, strcspn(text, ",")) != NULL;
+}
+
 static int find_param(const struct pattern_kind *kind, const char *name, size_t len)
 {
 	for (int i = 0; i < NR_PATTERN_PARAMS; i++)

@@ -5,6 +5,8 @@
 #ifndef SIM_PATTERN_H
 #define SIM_PATTERN_H
 
+#include <stdbool.h>
+
 #include "sim/error.h"
 #include "trace/trace.h"
 
@@ -44,6 +46,7 @@ struct pattern;
 
 int pattern_parse(const char *text, uint64_t seed, struct pattern_spec *ret_spec,
 		  struct sim_error *error);
+bool pattern_is_name(const char *text);
 void pattern_help(char ret_text[PATTERN_HELP_MAX]);
 
 int pattern_create(const struct pattern_spec *spec, struct pattern **ret_pattern);

@@ -78,6 +78,7 @@ int sim_replay_check(struct sim_replay *r);
 struct machine *sim_replay_machine(struct sim_replay *r);
 struct mm_system *sim_replay_system(struct sim_replay *r);
 struct mm *sim_replay_mm(struct sim_replay *r, unsigned int pid);
+bool sim_replay_file_at(vaddr_t va, unsigned int *ret_number, uint64_t *ret_offset);
 enum mm_fault_result sim_replay_fault(struct sim_replay *r, struct mm *mm,
 				      const struct trace_access *access);
 

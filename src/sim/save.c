@@ -19,13 +19,16 @@
  *
  * Names end with a NUL; the TLB's is empty where there is none. Huge pages: 0 never, 2 always.
  *
- * It is written beside the file that it becomes, and takes its name when it is whole.
+ * It is written without a name in the folder of the file that it becomes, or beside it where
+ * that cannot be, and takes its name when it is whole. So whoever is interrupted leaves
+ *nothing.
  */
 #include "sim/save.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,11 +36,12 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#define MAGIC	"\x89RSPACE\n"
-#define VERSION 2
-#define NAME	24
-#define RAM_MAX ((uint64_t)1 << 40)
-#define CHUNK	4096
+#define MAGIC	  "\x89RSPACE\n"
+#define VERSION	  2
+#define NAME	  24
+#define RAM_MAX	  ((uint64_t)1 << 40)
+#define CHUNK	  4096
+#define NAMES_MAX 100 /* that somebody else may have taken */
 
 enum {
 	AT_VERSION = 8,
@@ -60,7 +64,8 @@ enum {
 
 struct sim_save {
 	const char *path;
-	char *beside; /* where it is written */
+	char *beside;  /* where it is before it takes its name */
+	bool has_name; /* it is there */
 	int fd;
 	struct trace_writer *writer; /* NULL: finished */
 	uint64_t nr_accesses;
@@ -110,6 +115,52 @@ static int fail_file(struct sim_error *error, int err, const char *path)
 	return sim_fail(error, err, "%s: %s", path, strerror(-err));
 }
 
+/* In the path's folder, without a name or, where there is no such thing, with one. */
+static int open_beside(struct sim_save *save)
+{
+	const char *slash = strrchr(save->path, '/');
+	char *folder =
+		slash ? strndup(save->path, (size_t)(slash - save->path) + 1) : strdup(".");
+	int fd = -1;
+
+	if (!folder)
+		return -ENOMEM;
+	fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	free(folder);
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+		return fd >= 0 ? fd : -errno;
+	fd = mkostemp(save->beside, O_CLOEXEC);
+	save->has_name = fd >= 0;
+	return fd >= 0 ? fd : -errno;
+}
+
+/* link(2) does not replace what is there, so it gets a name that nothing has. */
+static int link_beside(struct sim_save *save)
+{
+	char self[32], *end = save->beside + strlen(save->beside) - strlen("XXXXXX");
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", save->fd);
+	for (unsigned int i = 0; i < NAMES_MAX && !save->has_name; i++) {
+		snprintf(end, strlen("XXXXXX") + 1, "%06x",
+			 ((unsigned int)getpid() + i) & 0xffffff);
+		save->has_name =
+			linkat(AT_FDCWD, self, AT_FDCWD, save->beside, AT_SYMLINK_FOLLOW) == 0;
+		if (!save->has_name && errno != EEXIST)
+			break;
+	}
+	return save->has_name ? 0 : -errno;
+}
+
+/* It is whole. */
+static int take_name(struct sim_save *save)
+{
+	int err = save->has_name ? 0 : link_beside(save);
+
+	if (err)
+		return err;
+	return rename(save->beside, save->path) ? -errno : 0;
+}
+
 /**
  * sim_save_create() - begin to save.
  * @path: outlives the save; nothing is there before sim_save_finish().
@@ -127,9 +178,9 @@ int sim_save_create(const char *path, struct sim_save **ret_save, struct sim_err
 		return fail_file(error, err, path);
 	}
 	save->path = path;
-	save->fd = mkostemp(save->beside, O_CLOEXEC);
+	save->fd = open_beside(save);
 	if (save->fd < 0) {
-		err = fail_file(error, -errno, path);
+		err = fail_file(error, save->fd, path);
 		free(save->beside);
 		free(save);
 		return err;
@@ -150,7 +201,8 @@ void sim_save_discard(struct sim_save *save)
 {
 	if (save->writer)
 		trace_writer_discard(save->writer);
-	unlink(save->beside);
+	if (save->has_name)
+		unlink(save->beside);
 	close(save->fd);
 	free(save->beside);
 	free(save);
@@ -218,8 +270,10 @@ int sim_save_finish(struct sim_save *save, const struct sim_config *cfg, const c
 	put(header + AT_CRC, sim_saved_crc(header), 4);
 	if (!err && pwrite(save->fd, header, sizeof(header), 0) != (ssize_t)sizeof(header))
 		err = -EIO;
-	if (!err && (set_mode(save->fd) || fsync(save->fd) || rename(save->beside, save->path)))
+	if (!err && (set_mode(save->fd) || fsync(save->fd)))
 		err = -errno;
+	if (!err)
+		err = take_name(save);
 	if (err) {
 		err = fail_file(error, err, save->path);
 		sim_save_discard(save);

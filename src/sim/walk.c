@@ -343,7 +343,10 @@ static void show_victims(struct world *w)
 	}
 	if (nr > SHOWN_MAX)
 		fprintf(w->out, "   and %u more\n", nr - SHOWN_MAX);
-	if (nr == 0)
+	if (grown(w, MM_VMSTAT_pgsteal_file))
+		fprintf(w->out, "   pages of files that are dropped: %" PRIu64 "\n",
+			grown(w, MM_VMSTAT_pgsteal_file));
+	else if (nr == 0)
 		fprintf(w->out, "   none\n");
 	fprintf(w->out, "   free frames: %" PRIu64 " before, %" PRIu64 " now\n",
 		w->vmstat[MM_VMSTAT_nr_free_pages], w->sys->vmstat[MM_VMSTAT_nr_free_pages]);
@@ -375,6 +378,22 @@ static enum mm_fault_result resolve(struct world *w, const struct machine_soft_f
 	return result;
 }
 
+/* Where what is in the page comes from. Of a file, reads ahead may still be on their way. */
+static void show_content(struct world *w)
+{
+	uint64_t file_kib = grown(w, MM_VMSTAT_pgpgin);
+
+	if (grown(w, MM_VMSTAT_pswpin))
+		fprintf(w->out,
+			"   read from swap: %" PRIu64 " pages, of which %" PRIu64 " ahead\n",
+			grown(w, MM_VMSTAT_pswpin), grown(w, MM_VMSTAT_swap_ra));
+	if (file_kib)
+		fprintf(w->out, "   read from files: %" PRIu64 " pages\n",
+			file_kib * 1024 / PAGE_SIZE);
+	if (!grown(w, MM_VMSTAT_pswpin) && !file_kib)
+		fprintf(w->out, "   no I/O\n");
+}
+
 /* Return: may the program go on? */
 static bool show_fault(struct world *w, const struct machine_soft_fault *fault)
 {
@@ -397,12 +416,7 @@ static bool show_fault(struct world *w, const struct machine_soft_fault *fault)
 	heading(w, "Victims");
 	show_victims(w);
 	heading(w, "Content");
-	if (grown(w, MM_VMSTAT_pswpin))
-		fprintf(w->out,
-			"   read from swap: %" PRIu64 " pages, of which %" PRIu64 " ahead\n",
-			grown(w, MM_VMSTAT_pswpin), grown(w, MM_VMSTAT_swap_ra));
-	else
-		fprintf(w->out, "   no I/O\n");
+	show_content(w);
 	heading(w, "Entry recorded");
 	show_tables(w, fault->va);
 	return true;
@@ -541,15 +555,20 @@ static int world_make(struct world *w, const struct walk_options *options,
 	return err ? sim_fail(error, err, "%s", strerror(-err)) : 0;
 }
 
-static void show_where(struct world *w, const struct sim_saved *saved,
+static void show_where(struct world *w, vaddr_t va, const struct sim_saved *saved,
 		       const struct tlb_config *tlb)
 {
+	unsigned int number;
+	uint64_t offset;
+
 	if (!w->replay) {
 		fprintf(w->out, ", on a processor with the TLB of %s\n", tlb->title);
 		return;
 	}
 	fprintf(w->out, ", in process %u after %" PRIu64 " accesses of %s\n", w->pid,
 		saved->nr_accesses, saved->source);
+	if (sim_replay_file_at(va, &number, &offset))
+		fprintf(w->out, "which is byte 0x%" PRIx64 " of file %u\n", offset, number);
 	fprintf(w->out, "%.1f MiB of RAM, policy %s, TLB of %s\n",
 		(double)saved->cfg.ram_bytes / 1048576.0, saved->cfg.policy->name,
 		saved->cfg.tlb ? saved->cfg.tlb->title : "none");
@@ -587,7 +606,7 @@ int walk_describe(const struct walk_options *options, char **ret_text, char *why
 	if (w->out) {
 		fprintf(w->out, "0x%" PRIx64 ": %s", va,
 			options->access ? options->access : "read");
-		show_where(w, &saved, tlb);
+		show_where(w, va, &saved, tlb);
 		show_way(w, va, access);
 		err = fclose(w->out) ? -ENOMEM : 0;
 	}

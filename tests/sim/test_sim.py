@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import pty
+import signal
 import subprocess
 import sys
 import tempfile
@@ -287,9 +288,12 @@ class Save(unittest.TestCase):
                 self.assertRegex(ran.stdout, "frame 0x[0-9a-f]+ and offset 0xabc")
 
     def test_with_files(self):
-        self.save("--files", "hdd", "pattern:mix,pages=1000,file=1500,accesses=30000")
-        ran = self.walk("0x100020abc")
+        self.save("--files", "hdd", "pattern:mix,pages=1000,file=1300,accesses=30000")
+        ran = self.walk("0x3010005feabc")
         self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        for says in ("\nwhich is byte 0x5feabc of file 1\n", "a major fault",
+                     "read from files: ", "and offset 0xabc: 0x"):
+            self.assertIn(says, ran.stdout)
 
     def test_what_is_not_there(self):
         self.save(self.SOURCE)
@@ -315,6 +319,27 @@ class Save(unittest.TestCase):
                 self.assertEqual((ran.returncode, ran.stdout), (1, ""))
                 self.assertIn(self.path + ": " + says, ran.stderr)
                 self.assertEqual(ran.stderr.count("\n"), 1)
+
+    def test_who_is_interrupted_leaves_nothing(self):
+        with subprocess.Popen([RATION, "sim", "--save", self.path,
+                               "pattern:uniform,accesses=1000000000000"],
+                              stdout=subprocess.PIPE) as process:
+            with self.assertRaises(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(PATIENCE), -signal.SIGINT)
+        self.assertEqual(os.listdir(self.folder.name), [])
+
+    def test_only_a_file_is_replaced(self):
+        os.mkfifo(self.path)
+        for path in (self.path, self.folder.name, "/dev/null", ""):
+            ran = sim("--save", path, self.SOURCE)
+            self.assertEqual((ran.returncode, ran.stdout), (2, b""))
+            self.assertEqual(ran.stderr.count(b"\n"), 1)
+        os.unlink(self.path)
+        self.save(self.SOURCE)
+        self.save(self.SOURCE)
+        self.assertEqual(os.listdir(self.folder.name), ["space"])
 
     def test_nothing_is_saved_of_what_fails(self):
         ran = sim("--save", self.path, "-", stdin=b"r,0x1000,8\n?\n")
@@ -369,7 +394,8 @@ class Mistakes(unittest.TestCase):
                 ("wants never, ", ["--thp", "1G", pattern]),
                 ("no such pattern", ["pattern:cyclic"]),
                 ("no such parameter", ["pattern:zipf,page=4"]),
-                ("reads its source once for each row", ["--sweep", "ram=4M..8M:2", "-"])):
+                ("SOURCE is empty", [""]),
+                ("the pattern is written pattern:mix,pages=5", ["mix,pages=5"])):
             with self.subTest(arguments):
                 self.refused(says, *arguments)
 
@@ -406,6 +432,22 @@ class Traces(unittest.TestCase):
             ran = sim("--sweep", "ram=4M..8M:3", "--json", file.name)
         rows = json.loads(ran.stdout)["rows"]
         self.assertEqual([row["accesses"] for row in rows], [100] * 3)
+
+    def test_a_sweep_over_a_pipe(self):
+        """As over a file; what is broken is found before a row begins."""
+        ran = sim("--sweep", "ram=4M..8M:3", "--json", "-", stdin=self.TRACE)
+        self.assertEqual((ran.returncode, ran.stderr), (0, b""))
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(self.TRACE)
+            file.flush()
+            of_file = sim("--sweep", "ram=4M..8M:3", "--json", file.name)
+        self.assertEqual(json.loads(ran.stdout)["rows"], json.loads(of_file.stdout)["rows"])
+        self.no_result("standard input: byte 0: empty", "--sweep", "ram=4M..8M:2", "-")
+        self.no_result(f"standard input: byte {len(self.TRACE) + 2}: cut off", "--sweep",
+                       "ram=4M..8M:2", "-", stdin=self.TRACE + b"r,")
+
+    def test_swap_that_ram_has_no_room_for(self):
+        self.no_result("give it less with --swap", "--ram", "1M", "--swap", "1T", "pattern:zipf")
 
     def test_missing(self):
         self.no_result("/nonexistent/trace: No such file", "/nonexistent/trace")
