@@ -117,6 +117,7 @@ enum mm_fault_result {
 	X(nr_swapcached)                 \
 	X(nr_swap_slots_used)            \
 	X(nr_reserved)                   \
+	X(nr_vmalloc)                    \
 	X(nr_anon_transparent_hugepages) \
 	X(nr_zspages)                    \
 	X(nr_zspages_limit)              \

@@ -476,6 +476,7 @@ int machine_soft_create(const struct machine_soft_config *cfg, struct machine **
 		.apply = soft_apply,
 		.harvest = cfg->caps & MACHINE_SETS_ACCESSED ? soft_harvest : NULL,
 		.region = soft_region,
+		.kernel_flush = soft_kernel_flush,
 	};
 	soft->machine =
 		(struct machine){.ops = &soft->ops, .ram = ram, .nr_frames = cfg->nr_frames};

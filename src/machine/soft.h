@@ -5,7 +5,7 @@
 #ifndef MACHINE_SOFT_H
 #define MACHINE_SOFT_H
 
-#include "machine/tlb.h"
+#include "machine/mmu.h"
 #include "mm/machine.h"
 #include "ration/mm.h"
 
@@ -38,9 +38,6 @@ void machine_soft_destroy(struct machine *m); /* its spaces are gone */
 const struct tlb *machine_soft_tlb(const struct machine *m, unsigned int cpu);
 uint16_t machine_soft_asid(const struct machine_space *space);
 
-struct mmu;
-struct mmu_space;
-
 /*
  * For a simulation that makes references itself, by mmu_translate() (machine/mmu.h): a
  * processor's MMU, NULL where there is none, and what it is to walk. One thread alone uses the
@@ -48,6 +45,7 @@ struct mmu_space;
  */
 struct mmu *machine_soft_mmu(struct machine *m, unsigned int cpu);
 const struct mmu_space *machine_soft_mmu_space(const struct machine_space *space);
+struct mmu_space machine_soft_kernel_space(const struct machine *m, pfn_t root);
 
 /* What a program does. Pages before the one that faults have been read or written. */
 int machine_soft_load(struct machine_space *space, vaddr_t va, void *buf, size_t size,

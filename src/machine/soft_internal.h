@@ -11,6 +11,9 @@
 #include "machine/soft.h"
 #include "mm/pgtable.h"
 
+/* Of kernel space: no address space gets it, so that walk caches cannot mistake the tables. */
+#define SOFT_KERNEL_ASID TLB_ASID_MAX
+
 #define SOFT_NR_STRIPES 64 /* more than threads that fault at a time */
 
 /* In an entry that is not present: the translation was forgotten, its other bits hold. */
@@ -86,6 +89,7 @@ void soft_asid_put(struct machine_space *space);
 void soft_shoot_changes(struct machine_space *space, const struct machine_change *changes,
 			uint32_t nr);
 void soft_shoot_page(struct machine_space *space, vaddr_t va, unsigned int order);
+void soft_kernel_flush(struct machine *m, vaddr_t start, vaddr_t end);
 bool soft_cpu_access(const struct soft_cpu_access *a, uint32_t *ret_error_code);
 
 /* soft.c */

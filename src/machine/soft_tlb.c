@@ -59,6 +59,7 @@ int soft_cpus_create(struct machine_soft *soft, const struct machine_soft_config
 	if (nr > SOFT_CPUS_MAX)
 		return -EINVAL;
 	mm_lock_init(&soft->asid_lock, LOCK_RANK_MACHINE);
+	soft->asids[SOFT_KERNEL_ASID / 64] |= (uint64_t)1 << SOFT_KERNEL_ASID % 64;
 	soft->cpu = cfg->cpu;
 	soft->cpu_arg = cfg->arg;
 	soft->harvest_invalidates = cfg->harvest_invalidates;
@@ -109,7 +110,7 @@ uint16_t machine_soft_asid(const struct machine_space *space)
 	return space->mmu.asid;
 }
 
-/* The lowest one that no space has. Return: 0, or -ENOMEM: there are TLB_ASID_MAX + 1. */
+/* The lowest one that no space has. Return: 0, or -ENOMEM: there are TLB_ASID_MAX. */
 int soft_asid_get(struct machine_space *space)
 {
 	struct machine_soft *soft = space->soft;
@@ -211,6 +212,39 @@ void soft_shoot_page(struct machine_space *space, vaddr_t va, unsigned int order
 	const struct machine_change change = {.va = va, .old_pte = PTE_PRESENT, .order = order};
 
 	soft_shoot_changes(space, &change, 1);
+}
+
+/* machine_ops.kernel_flush: kernel pages are global, so dropping an address space is not
+ * enough. */
+void soft_kernel_flush(struct machine *m, vaddr_t start, vaddr_t end)
+{
+	struct machine_soft *soft = (struct machine_soft *)m;
+
+	for (uint32_t i = 0; i < soft->nr_cpus; i++) {
+		struct tlb *tlb = soft->cpus[i].mmu.tlb;
+
+		mm_lock_acquire(&soft->cpus[i].lock);
+		if ((end - start) >> PAGE_SHIFT > SHOOT_PAGES_MAX)
+			tlb_invalidate_all(tlb, true);
+		else
+			for (vaddr_t va = start; va < end; va += PAGE_SIZE)
+				tlb_invalidate_page(tlb, va, SOFT_KERNEL_ASID);
+		mm_lock_release(&soft->cpus[i].lock);
+	}
+}
+
+/**
+ * machine_soft_kernel_space() - what a processor walks for the supervisor's upper half.
+ * @root: the frame of the kernel's PGD (mm_vmalloc_root()).
+ *
+ * For mmu_translate() without MMU_ACCESS_USER; the physical address is an offset in RAM.
+ */
+struct mmu_space machine_soft_kernel_space(const struct machine *m, pfn_t root)
+{
+	return (struct mmu_space){.base = (uintptr_t)m->ram,
+				  .root = root * PAGE_SIZE,
+				  .pa_end = m->nr_frames * PAGE_SIZE,
+				  .asid = SOFT_KERNEL_ASID};
 }
 
 /* An access that lies in one page, by the processor that runs. Return: false on a fault. */

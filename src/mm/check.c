@@ -20,6 +20,7 @@
 #include "mm/rmap.h"
 #include "mm/slab.h"
 #include "mm/vma.h"
+#include "mm/vmalloc.h"
 
 struct census {
 	uint64_t nr_anon, nr_mapped, nr_thp, nr_swapcached, nr_writeback, nr_touched;
@@ -184,6 +185,7 @@ static int check_all(struct mm_system *sys)
 
 	CHECK(zone_check(sys) == 0);
 	CHECK(slab_check(sys) == 0);
+	CHECK(vmalloc_check(sys) == 0);
 	CHECK(hugetlb_check(sys) == 0);
 	CHECK(balloon_check(sys) == 0);
 	CHECK(sysctl_check(sys) == 0);

@@ -104,6 +104,14 @@ struct machine_ops {
 	 */
 	int (*region)(struct machine *m, struct machine_space *space, vaddr_t start,
 		      vaddr_t end, enum machine_region_op op, int prot);
+
+	/*
+	 * Kernel space (mm/vmalloc.c). The supervisor's accesses to the upper half are
+	 * translated by tables that lie in frames, which the machine walks. When this returns,
+	 * no processor knows a page of [start, end). NULL: the machine has no such MMU.
+	 * Context: mm_system.lock not held.
+	 */
+	void (*kernel_flush)(struct machine *m, vaddr_t start, vaddr_t end);
 };
 
 struct machine {

@@ -102,7 +102,7 @@ void pte_set(struct mm *mm, pte_t *ptep, pte_t pte)
 	MM_DEBUG_ASSERT(page_has(table, PG_table));
 	MM_DEBUG_ASSERT(table->mm == mm);
 	table->table_used += (uint32_t)pte_is_none(*ptep) - (uint32_t)pte_is_none(pte);
-	*ptep = pte;
+	__atomic_store_n(ptep, pte, __ATOMIC_RELEASE); /* an MMU may walk the kernel's */
 }
 
 int pgtable_create(struct mm *mm)
@@ -112,7 +112,7 @@ int pgtable_create(struct mm *mm)
 
 /**
  * pgtable_lookup() - the leaf entry of an address.
- * @va: below PGTABLE_VA_MAX.
+ * @va: pgtable_covers() it.
  *
  * Return: NULL where no table covers it.
  * Context: sys->lock held. The pointer is good until a writer of the mm frees tables.
@@ -122,7 +122,7 @@ pte_t *pgtable_lookup(struct mm *mm, vaddr_t va)
 	pte_t *table = table_of(mm, mm->pgd);
 	pte_t entry;
 
-	MM_DEBUG_ASSERT(va < PGTABLE_VA_MAX);
+	MM_DEBUG_ASSERT(pgtable_covers(va));
 	for (unsigned int level = TABLE_LEVEL_TOP; level > 0; level--) {
 		entry = table[level_index(va, level)];
 		if (pte_is_none(entry) || entry & PTE_PS)
@@ -163,7 +163,7 @@ static int ensure_level(struct mm *mm, vaddr_t va, unsigned int to, pte_t **ret_
 	pfn_t pfn;
 	int err;
 
-	MM_ASSERT(va < PGTABLE_VA_MAX);
+	MM_ASSERT(pgtable_covers(va));
 	for (unsigned int level = TABLE_LEVEL_TOP; level > to; level--) {
 		entry = &table[level_index(va, level)];
 		if (pte_is_none(*entry)) {
@@ -181,7 +181,7 @@ static int ensure_level(struct mm *mm, vaddr_t va, unsigned int to, pte_t **ret_
 
 /**
  * pgtable_ensure() - the leaf entry of an address, with the tables above it made where missing.
- * @va: below PGTABLE_VA_MAX.
+ * @va: pgtable_covers() it.
  *
  * Return: 0, or -ENOMEM; then nothing but empty tables was added.
  * Context: sys->lock held.
@@ -313,7 +313,7 @@ static pte_t *leaf_table(const struct mm *mm, vaddr_t va, unsigned int *ret_leve
 /**
  * pgtable_next() - the next leaf entry that is not NONE.
  * @va: in: where to begin; out: the entry's address. Untouched where there is none.
- * @end: at most PGTABLE_VA_MAX.
+ * @end: in the same half of the address space.
  *
  * Absent and empty tables are passed over whole.
  *
@@ -326,7 +326,7 @@ pte_t *pgtable_next(struct mm *mm, vaddr_t *va, vaddr_t end)
 	unsigned int level;
 	pte_t *table;
 
-	MM_DEBUG_ASSERT(end <= PGTABLE_VA_MAX);
+	MM_DEBUG_ASSERT(end == *va || (pgtable_covers(*va) && pgtable_covers(end - 1)));
 	while (at < end) {
 		table = leaf_table(mm, at, &level);
 		table_end = level_next(at, end, level);
@@ -449,7 +449,7 @@ static int check_table(const struct mm *mm, pfn_t pfn, unsigned int level, uint6
 		} else if (table[i] & PTE_PS) {
 			err = check_huge_entry(mm, table[i], level);
 		} else {
-			CHECK((table[i] & ~PTE_PFN_MASK) == TABLE_BITS);
+			CHECK((table[i] & ~PTE_PFN_MASK & ~PTE_ACCESSED) == TABLE_BITS);
 			CHECK(pte_pfn(table[i]) < mm->sys->nr_frames);
 			err = check_table(mm, pte_pfn(table[i]), level - 1, nr_tables);
 		}

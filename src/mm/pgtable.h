@@ -44,6 +44,12 @@
 #define PGTABLE_ENTRIES 512
 #define PGTABLE_VA_MAX	((vaddr_t)1 << 47) /* user addresses of four levels: [0, this) */
 
+/* Addresses that four levels translate: bits 63 to 47 are alike. */
+static inline bool pgtable_covers(vaddr_t va)
+{
+	return (vaddr_t)((int64_t)(va << 16) >> 16) == va;
+}
+
 /* A swap entry: type in bits 1..5, slot in bits 12..51; both PTE_PRESENT and PTE_IDLE clear. */
 typedef uint64_t swp_entry_t;
 #define SWAP_TYPES_MAX 32

@@ -31,6 +31,7 @@
 struct anon_family;
 struct slab_state;
 struct vma;
+struct vmalloc;
 
 /* Faults that go through memory in order (mm/stream.c). */
 struct fault_stream {
@@ -111,6 +112,7 @@ struct mm_system {
 	struct zone zones[MM_ZONES_MAX];
 	unsigned int nr_zones;
 	struct slab_state *slab;
+	struct vmalloc *vmalloc; /* NULL: nothing was ever allocated in kernel space */
 	struct list_head mms;
 	struct page_list balloon; /* frames that were taken away (mm/balloon.c) */
 	uint64_t nr_mms_ever;
