@@ -8,6 +8,9 @@
  * and times each touch. A touch that takes a microsecond or more was a fault: one of a resident
  * page takes a fifth of that at most, and no fault is as fast.
  *
+ *	--engines	each with --fault signal and with --fault thread, one after the other,
+ *and the first's part of the second
+ *
  * Exit status 77 where programs cannot be managed.
  */
 #include <limits.h>
@@ -70,19 +73,34 @@ static uint64_t touch_ns(volatile char *page, int is_write)
 	return bench_now_ns() - start;
 }
 
-/* Prints the mean microseconds of a fault, a line a round. */
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The median: means say more about what else the machine has to do. */
+static double median_us(uint64_t *ns, uint64_t nr)
+{
+	qsort(ns, nr, sizeof(*ns), compare);
+	return nr ? (double)ns[nr / 2] / 1000 : 0;
+}
+
+/* Prints the microseconds of a fault, a line a round. */
 static int run_work(const struct work *work)
 {
 	uint64_t nr_pages = (uint64_t)work->times * RAM_MIB * 1024 * 1024 / PAGE, random = 1;
 	char *data = mmap(NULL, nr_pages * PAGE, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t *faults_ns = malloc(nr_pages / ROUNDS * sizeof(*faults_ns));
 
-	if (data == MAP_FAILED)
-		die("mmap");
+	if (data == MAP_FAILED || !faults_ns)
+		die("memory");
 	for (uint64_t i = 0; i < nr_pages; i++)
 		memset(data + i * PAGE, (int)i, PAGE);
 	for (int round = 0; round < ROUNDS; round++) {
-		uint64_t ns = 0, nr_faults = 0;
+		uint64_t nr_faults = 0;
 
 		for (uint64_t i = 0; i < nr_pages / ROUNDS; i++) {
 			uint64_t page = (uint64_t)round * (nr_pages / ROUNDS) + i, took;
@@ -90,10 +108,10 @@ static int run_work(const struct work *work)
 			if (work->is_random)
 				page = next_random(&random) % nr_pages;
 			took = touch_ns(data + page * PAGE, work->is_write);
-			nr_faults += took >= FAULT_NS;
-			ns += took >= FAULT_NS ? took : 0;
+			if (took >= FAULT_NS)
+				faults_ns[nr_faults++] = took;
 		}
-		printf("%.3f\n", nr_faults ? (double)ns / (double)nr_faults / 1000 : 0);
+		printf("%.3f\n", median_us(faults_ns, nr_faults));
 	}
 	return 0;
 }
@@ -110,7 +128,7 @@ static void find_ration(const char *exe, char *ret_path, size_t size)
 }
 
 /* Return: how many values were read; -1: cannot be managed here. */
-static int measure(const struct work *work, double *ret_values)
+static int measure(const struct work *work, const char *engine, double *ret_values)
 {
 	char exe[PATH_MAX / 4] = {0}, ration[PATH_MAX / 2],
 			    swap[] = "/var/tmp/ration-bench-XXXXXX";
@@ -124,8 +142,8 @@ static int measure(const struct work *work, double *ret_values)
 	if (!mkdtemp(swap))
 		die(swap);
 	snprintf(command, sizeof(command),
-		 "'%s' run --ram %dM --swap '%s/swap' -- '%s' --work %s", ration, RAM_MIB, swap,
-		 exe, work->name);
+		 "'%s' run --fault %s --ram %dM --swap '%s/swap' -- '%s' --work %s", ration,
+		 engine, RAM_MIB, swap, exe, work->name);
 	out = popen(command, "r");
 	if (!out)
 		die("popen");
@@ -138,20 +156,47 @@ static int measure(const struct work *work, double *ret_values)
 	return status == 0 ? nr : 0;
 }
 
+/* Prints it as "name" or "name_engine". Return: 0, or the exit status. */
+static int measure_and_print(const struct work *work, const char *engine, int as_json,
+			     double *ret_median)
+{
+	double values[ROUNDS];
+	int is_default = strcmp(engine, "auto") == 0;
+	int nr = measure(work, engine, values);
+	char name[64];
+
+	if (nr < ROUNDS)
+		return nr < 0 ? EXIT_SKIP : 1;
+	snprintf(name, sizeof(name), "%s%s%s", work->name, is_default ? "" : "_",
+		 is_default ? "" : engine);
+	bench_print(&(struct bench_result){name, "us", values, ROUNDS}, as_json);
+	*ret_median = values[ROUNDS / 2];
+	return 0;
+}
+
 static int run_all(int as_json)
 {
-	for (size_t i = 0; i < sizeof(works) / sizeof(*works); i++) {
-		double values[ROUNDS];
-		int nr = measure(&works[i], values);
+	double median;
+	int status = 0;
 
-		if (nr < 0)
-			return EXIT_SKIP;
-		if (nr < ROUNDS)
-			return 1;
-		bench_print(&(struct bench_result){works[i].name, "us", values, ROUNDS},
-			    as_json);
+	for (size_t i = 0; i < sizeof(works) / sizeof(*works) && !status; i++)
+		status = measure_and_print(&works[i], "auto", as_json, &median);
+	return status;
+}
+
+static int compare_engines(void)
+{
+	double by_signal = 0, by_thread = 0;
+	int status = 0;
+
+	for (size_t i = 0; i < sizeof(works) / sizeof(*works) && !status; i++) {
+		status = measure_and_print(&works[i], "signal", 0, &by_signal);
+		if (!status)
+			status = measure_and_print(&works[i], "thread", 0, &by_thread);
+		if (!status)
+			printf("%s_signal_part %.2f\n", works[i].name, by_signal / by_thread);
 	}
-	return 0;
+	return status;
 }
 
 int main(int argc, char **argv)
@@ -160,8 +205,10 @@ int main(int argc, char **argv)
 		for (size_t i = 0; i < sizeof(works) / sizeof(*works); i++)
 			if (strcmp(argv[2], works[i].name) == 0)
 				return run_work(&works[i]);
+	if (argc == 2 && strcmp(argv[1], "--engines") == 0)
+		return compare_engines();
 	if (argc == 1 || (argc == 2 && strcmp(argv[1], "--json") == 0))
 		return run_all(argc == 2);
-	fprintf(stderr, "usage: %s [--json]\n", argv[0]);
+	fprintf(stderr, "usage: %s [--json | --engines]\n", argv[0]);
 	return 2;
 }
