@@ -73,6 +73,8 @@ static void measure(const struct bench *bench, const struct options *options)
 	double values[ROUNDS];
 	uint64_t nr_ops;
 
+	if (bench->setup)
+		bench->setup(bench->arg);
 	if (options->nr_ops) {
 		bench->run(bench->arg, options->nr_ops);
 		return;

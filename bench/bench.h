@@ -18,6 +18,7 @@ struct bench {
 	const char *name;
 	void (*run)(void *arg, uint64_t nr_ops); /* does nr_ops operations */
 	void *arg;
+	void (*setup)(void *arg); /* or NULL: before the first run, if it is measured at all */
 };
 
 /* Return: main()'s: 0, or 2 if the arguments are wrong. */

@@ -142,6 +142,16 @@ static void sim_create(struct sim *sim, bool is_tape)
 	(is_tape ? run_replay : run_sim)(sim, 4 * TAPE); /* every page is touched before */
 }
 
+static void setup_replay(void *sim)
+{
+	sim_create(sim, true);
+}
+
+static void setup_sim(void *sim)
+{
+	sim_create(sim, false);
+}
+
 int main(int argc, char **argv)
 {
 	static struct sim hit_zipf = {"zipf,pages=16384", 512ull << 20};
@@ -154,23 +164,15 @@ int main(int argc, char **argv)
 	static struct sim zipf_miss = {"zipf,pages=65536,s=1.2", 136ull << 20};
 	static struct sim sequential_miss = {"sequential,pages=65536", 128ull << 20};
 	const struct bench benches[] = {
-		{"replay_hit_zipf", run_replay, &hit_zipf},
-		{"replay_hit_uniform", run_replay, &hit_uniform},
-		{"replay_clock_zipf", run_replay, &clock_zipf},
-		{"replay_tlb_lackey", run_replay, &tlb_lackey},
-		{"replay_tlb_zipf", run_replay, &tlb_zipf},
-		{"sim_zipf", run_sim, &zipf},
-		{"sim_zipf_miss_1", run_sim, &zipf_miss},
-		{"sim_sequential_miss", run_sim, &sequential_miss},
+		{"replay_hit_zipf", run_replay, &hit_zipf, setup_replay},
+		{"replay_hit_uniform", run_replay, &hit_uniform, setup_replay},
+		{"replay_clock_zipf", run_replay, &clock_zipf, setup_replay},
+		{"replay_tlb_lackey", run_replay, &tlb_lackey, setup_replay},
+		{"replay_tlb_zipf", run_replay, &tlb_zipf, setup_replay},
+		{"sim_zipf", run_sim, &zipf, setup_sim},
+		{"sim_zipf_miss_1", run_sim, &zipf_miss, setup_sim},
+		{"sim_sequential_miss", run_sim, &sequential_miss, setup_sim},
 	};
 
-	sim_create(&hit_zipf, true);
-	sim_create(&hit_uniform, true);
-	sim_create(&clock_zipf, true);
-	sim_create(&tlb_lackey, true);
-	sim_create(&tlb_zipf, true);
-	sim_create(&zipf, false);
-	sim_create(&zipf_miss, false);
-	sim_create(&sequential_miss, false);
 	return bench_main(argc, argv, benches, sizeof(benches) / sizeof(benches[0]));
 }
