@@ -24,6 +24,7 @@
 
 #define ENTRIES_MAX 512
 #define POLL_BATCH  32
+#define STORE_BATCH 32
 
 struct entry {
 	struct list_head link; /* free or ready */
@@ -117,32 +118,33 @@ static bool io_is_good(const struct slots_dev *s, const struct filedev_io *io)
 	       io->bytes <= PAGE_SIZE;
 }
 
-/* What needs no I/O. True if that is all. */
-static bool ends_at_once(struct slots_dev *s, struct entry *entry)
+/* Else it has ended when it is begun. */
+static bool needs_store(const struct slots_dev *s, const struct filedev_io *io)
+{
+	if (io->op == FILEDEV_SYNC || io->op == FILEDEV_TRUNCATE || !io_is_good(s, io))
+		return false;
+	return io->op == FILEDEV_WRITE || valid_of(s, page_of_io(io)) > 0;
+}
+
+/* What does not need the store. */
+static void do_at_once(struct slots_dev *s, struct entry *entry)
 {
 	struct filedev_io *io = &entry->io;
 
 	if (io->op == FILEDEV_SYNC) {
 		end_now(s, entry, sync_result(s));
-		return true;
-	}
-	if (!io_is_good(s, io)) {
+	} else if (!io_is_good(s, io)) {
 		end_now(s, entry, -EFBIG);
-		return true;
-	}
-	if (io->op == FILEDEV_TRUNCATE) {
+	} else if (io->op == FILEDEV_TRUNCATE) {
 		truncate_to(s, io->offset);
 		end_now(s, entry, 0);
-		return true;
+	} else {
+		memset(io->page, 0, PAGE_SIZE);
+		end_now(s, entry, 0);
 	}
-	if (io->op == FILEDEV_WRITE || valid_of(s, page_of_io(io)) > 0)
-		return false;
-	memset(io->page, 0, PAGE_SIZE);
-	end_now(s, entry, 0);
-	return true;
 }
 
-static struct entry *entry_get(struct slots_dev *s, const struct filedev_io *io, bool *ret_ends)
+static struct entry *entry_get(struct slots_dev *s, const struct filedev_io *io)
 {
 	struct entry *entry;
 
@@ -151,42 +153,71 @@ static struct entry *entry_get(struct slots_dev *s, const struct filedev_io *io,
 	entry = list_entry(s->free.next, struct entry, link);
 	list_del(&entry->link);
 	entry->io = *io;
-	*ret_ends = ends_at_once(s, entry);
 	return entry;
 }
 
-static bool submit_one(struct slots_dev *s, const struct filedev_io *io)
+static bool submit_at_once(struct slots_dev *s, const struct filedev_io *io)
 {
-	struct swapdev_io store_io;
-	struct entry *entry;
-	bool ends = false;
+	struct entry *entry = NULL;
 
 	mm_lock_acquire(&s->lock);
-	entry = entry_get(s, io, &ends);
+	if (!needs_store(s, io))
+		entry = entry_get(s, io);
+	if (entry)
+		do_at_once(s, entry);
 	mm_lock_release(&s->lock);
-	if (!entry || ends)
-		return entry != NULL;
-	store_io = (struct swapdev_io){
-		.slot = page_of_io(io) + 1,
-		.page = io->page,
-		.cookie = (uint64_t)(entry - s->entries),
-		.is_write = io->op == FILEDEV_WRITE,
-	};
-	if (s->store->ops->submit(s->store, &store_io, 1) == 1)
-		return true;
+	return entry != NULL;
+}
+
+/* The I/Os from the first on that the store is to do, until there is one that it is not. */
+static unsigned int gather(struct slots_dev *s, const struct filedev_io *ios, unsigned int nr,
+			   struct swapdev_io *ret_ios)
+{
+	unsigned int len = 0;
+
 	mm_lock_acquire(&s->lock);
-	list_add(&entry->link, &s->free);
+	while (len < nr && len < STORE_BATCH && needs_store(s, &ios[len])) {
+		struct entry *entry = entry_get(s, &ios[len]);
+
+		if (!entry)
+			break;
+		ret_ios[len++] = (struct swapdev_io){
+			.slot = page_of_io(&entry->io) + 1,
+			.page = entry->io.page,
+			.cookie = (uint64_t)(entry - s->entries),
+			.is_write = entry->io.op == FILEDEV_WRITE,
+		};
+	}
 	mm_lock_release(&s->lock);
-	return false;
+	return len;
+}
+
+/* Together, so that neighbours are one request. Return: how many it took. */
+static unsigned int submit_to_store(struct slots_dev *s, const struct filedev_io *ios,
+				    unsigned int nr)
+{
+	struct swapdev_io store_ios[STORE_BATCH];
+	unsigned int len = gather(s, ios, nr, store_ios), taken = 0;
+
+	if (len > 0)
+		taken = s->store->ops->submit(s->store, store_ios, len);
+	mm_lock_acquire(&s->lock);
+	for (unsigned int i = taken; i < len; i++)
+		list_add(&s->entries[store_ios[i].cookie].link, &s->free);
+	mm_lock_release(&s->lock);
+	return taken;
 }
 
 static unsigned int slots_submit(struct filedev *dev, const struct filedev_io *ios,
 				 unsigned int nr)
 {
-	unsigned int taken = 0;
+	struct slots_dev *s = slots_of(dev);
+	unsigned int taken = 0, step = 1;
 
-	while (taken < nr && submit_one(slots_of(dev), &ios[taken]))
-		taken++;
+	for (; taken < nr && step > 0; taken += step)
+		step = submit_at_once(s, &ios[taken])
+			       ? 1
+			       : submit_to_store(s, ios + taken, nr - taken);
 	return taken;
 }
 

@@ -14,6 +14,10 @@
  * says that it would, and the caller lets time go on before it starts more. The model itself
  * takes far more than that.
  *
+ * Neighbours of one direction that are submitted together are one request, as behind a plug of
+ * Linux's block layer (blk_attempt_plug_merge()): they are transferred one by one and answered
+ * together.
+ *
  * The clock is the caller's. poll() hands out what has ended by now, and
  * swapdev_model_next_ns() says when there will be more.
  *
@@ -134,6 +138,40 @@ static void make_room_behind(struct model_dev *model)
 	model->first = 0;
 }
 
+static void enqueue(struct model_dev *model, const struct swapdev_io *io, int err,
+		    uint64_t end_ns)
+{
+	struct model_io entry = {.io = *io, .end_ns = end_ns};
+
+	entry.io.err = err;
+	make_room_behind(model);
+	insert(model, &entry);
+}
+
+/* Return: how many I/Os from the first on are one request; 0 if that one is refused. */
+static unsigned int request_length(const struct swapdev *dev, const struct swapdev_io *ios,
+				   unsigned int nr)
+{
+	unsigned int len = 0;
+
+	while (len < nr && swapdev_io_refusal(dev, &ios[len]) == 0 &&
+	       (len == 0 || (ios[len].slot == ios[len - 1].slot + 1 &&
+			     ios[len].is_write == ios[0].is_write)))
+		len++;
+	return len;
+}
+
+static void request_start(struct model_dev *model, const struct swapdev_io *ios,
+			  unsigned int nr)
+{
+	uint64_t end_ns = 0;
+
+	for (unsigned int i = 0; i < nr; i++)
+		end_ns = schedule(model, &ios[i]);
+	for (unsigned int i = 0; i < nr; i++)
+		enqueue(model, &ios[i], 0, end_ns);
+}
+
 static unsigned int model_submit(struct swapdev *dev, const struct swapdev_io *ios,
 				 unsigned int nr)
 {
@@ -141,14 +179,15 @@ static unsigned int model_submit(struct swapdev *dev, const struct swapdev_io *i
 	unsigned int taken = 0;
 
 	mm_lock_acquire(&model->lock);
-	for (; taken < nr && model->nr < QUEUE_MAX; taken++) {
-		struct model_io entry = {.io = ios[taken], .end_ns = *model->clock_ns};
+	while (taken < nr && model->nr < QUEUE_MAX) {
+		unsigned int room = QUEUE_MAX - model->nr, left = nr - taken;
+		unsigned int len = request_length(dev, ios + taken, left < room ? left : room);
 
-		entry.io.err = swapdev_io_refusal(dev, &entry.io);
-		if (entry.io.err == 0)
-			entry.end_ns = schedule(model, &entry.io);
-		make_room_behind(model);
-		insert(model, &entry);
+		request_start(model, ios + taken, len);
+		if (len == 0)
+			enqueue(model, &ios[taken], swapdev_io_refusal(dev, &ios[taken]),
+				*model->clock_ns);
+		taken += len ? len : 1;
 	}
 	mm_lock_release(&model->lock);
 	return taken;

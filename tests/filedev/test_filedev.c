@@ -377,11 +377,41 @@ static void a_modelled_disk_takes_its_time(void **state)
 	free(io.page);
 }
 
+/* What is submitted together reaches the store together, but for a page without content. */
+static void neighbours_are_one_request(void **state)
+{
+	uint64_t now_ns = 0;
+	struct swapdev_model_config cfg = {.nr_slots = PAGES_MAX + 1, .clock_ns = &now_ns};
+	struct filedev_slots_config slots = {
+		.nr_bytes = 5 * PAGE_SIZE, .has_content = true, .name = "model"};
+	struct filedev_io ios[6], done[6];
+	struct filedev *dev;
+	void *page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+
+	(void)state;
+	cfg.params = *swapdev_model_preset("ssd");
+	assert_int_equal(swapdev_model_create(&cfg, &slots.store), 0);
+	assert_int_equal(filedev_slots_create(&slots, &dev), 0);
+	for (unsigned int i = 0; i < 6; i++)
+		ios[i] = (struct filedev_io){
+			.op = FILEDEV_READ, .offset = i * PAGE_SIZE, .page = page, .cookie = i};
+	assert_int_equal(dev->ops->submit(dev, ios, 6), 6);
+	assert_int_equal(dev->ops->poll(dev, done, 6), 1);
+	assert_int_equal(done[0].cookie, 5);
+	now_ns = swapdev_model_next_ns(slots.store);
+	assert_int_equal(dev->ops->poll(dev, done, 6), 5);
+	for (unsigned int i = 0; i < 5; i++)
+		assert_int_equal(done[i].cookie, i);
+	dev->ops->close(dev);
+	free(page);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(keeps_every_byte),
 	cmocka_unit_test(is_the_host_s_file),
 	cmocka_unit_test(a_file_that_cannot_be_written_says_so),
 	cmocka_unit_test(a_store_s_errors_are_the_file_s),
 	cmocka_unit_test(a_modelled_disk_takes_its_time),
+	cmocka_unit_test(neighbours_are_one_request),
 };
 TEST_MAIN(tests)

@@ -112,6 +112,62 @@ static void a_seek_comes_where_slots_do_not_follow(void **state)
 	teardown(&b);
 }
 
+/*
+ *	submitted together   [7 8 9][11 12](12)[13]     (writes)
+ *	answered                   *      *   *    *
+ */
+static void neighbours_are_answered_together(void **state)
+{
+	static const uint64_t slots[] = {7, 8, 9, 11, 12, 12, 13};
+	static const unsigned int transfers[] = {3, 3, 3, 5, 5, 6, 7};
+	struct swapdev_io ios[7];
+	struct bench b;
+
+	(void)state;
+	setup(&b, 0);
+	for (unsigned int i = 0; i < 7; i++)
+		ios[i] = (struct swapdev_io){
+			.slot = slots[i], .page = frame, .cookie = i, .is_write = i >= 5};
+	ios[6].is_write = false;
+	assert_int_equal(b.dev->ops->submit(b.dev, ios, 7), 7);
+	b.clock_ns = 50 + 2 * PAGE_NS + 1000;
+	assert_int_equal(b.dev->ops->poll(b.dev, ios, 7), 0);
+	for (unsigned int i = 0, n; i < 7; i += n) {
+		uint64_t end_ns =
+			50 + transfers[i] * PAGE_NS + (slots[i] == 12 && i == 5 ? 300 : 1000);
+
+		assert_int_equal(swapdev_model_next_ns(b.dev), end_ns);
+		b.clock_ns = end_ns;
+		n = b.dev->ops->poll(b.dev, ios, 7);
+		for (unsigned int j = 0; j < n; j++) {
+			assert_int_equal(ios[j].cookie, i + j);
+			assert_int_equal(transfers[i + j], transfers[i]);
+		}
+		assert_true(i + n == 7 || transfers[i + n] > transfers[i]);
+	}
+	teardown(&b);
+}
+
+static void a_refused_one_holds_no_other_up(void **state)
+{
+	struct swapdev_io ios[3] = {{.slot = 998, .page = frame, .cookie = 1},
+				    {.slot = 999, .page = frame, .cookie = 2},
+				    {.slot = 1000, .page = frame, .cookie = 3}};
+	struct swapdev_io done[3];
+	struct bench b;
+
+	(void)state;
+	setup(&b, 0);
+	assert_int_equal(b.dev->ops->submit(b.dev, ios, 3), 3);
+	assert_int_equal(b.dev->ops->poll(b.dev, done, 3), 1);
+	assert_int_equal(done[0].cookie, 3);
+	assert_int_equal(done[0].err, -EINVAL);
+	b.clock_ns = 50 + 2 * PAGE_NS + 1000;
+	assert_int_equal(b.dev->ops->poll(b.dev, done, 3), 2);
+	assert_int_equal(done[0].err, 0);
+	teardown(&b);
+}
+
 static void a_later_short_one_overtakes(void **state)
 {
 	struct swapdev_model_config cfg = {
@@ -228,6 +284,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(one_takes_transfer_and_latency),
 	cmocka_unit_test(transfers_queue_and_latencies_overlap),
 	cmocka_unit_test(a_seek_comes_where_slots_do_not_follow),
+	cmocka_unit_test(neighbours_are_answered_together),
+	cmocka_unit_test(a_refused_one_holds_no_other_up),
 	cmocka_unit_test(a_later_short_one_overtakes),
 	cmocka_unit_test(is_full_at_its_depth),
 	cmocka_unit_test(a_wrong_slot_ends_at_once_with_its_error),
