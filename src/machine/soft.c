@@ -262,6 +262,8 @@ static int entry_change(struct machine_soft *soft, pte_t *entry, struct machine_
 	}
 	now = pte_is_present(change->new_pte) ? (change->new_pte & SOFT_ENTRY_BITS) | PTE_USER
 					      : 0;
+	if (soft->ops.caps & MACHINE_SETS_ACCESSED && !pte_is_present(change->old_pte))
+		now |= change->new_pte & PTE_ACCESSED;
 	change->old_pte |= soft_entry_swap(soft, entry, now) & (PTE_ACCESSED | PTE_DIRTY);
 	return 0;
 }

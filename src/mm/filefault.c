@@ -6,8 +6,10 @@
  * cached; beyond the end of the file there is no page, and the fault is a bus error. A write to
  * a private mapping gets a copy of the page, which is anonymous memory from then on.
  *
- * A read of a page that is cached also maps what is cached in the 64 KiB around it (Linux's
- * fault_around_bytes): it costs no I/O, and saves a fault for each.
+ * A read also maps what is cached in the 64 KiB around the page (Linux's fault_around_bytes):
+ * it costs no I/O, and saves a fault for each. After a major fault that is what was read with
+ * it. All begin as accessed, as on x86 (arch_wants_old_prefaulted_pte()), so reclaim spares
+ * them once.
  *
  * A shared mapping is translated writable only while the page is dirty and not being written
  * to the file (Linux's page_mkwrite() with stable pages): so the write that makes a page dirty
@@ -87,17 +89,19 @@ bool fault_file_around(struct fault *f, pte_t *pte, vaddr_t va)
 	uint64_t index = vma_index(f->vma, va);
 	struct page *page;
 
-	if (!pte_is_none(*pte) || index >= mapping_nr_pages(mapping))
+	if (index >= mapping_nr_pages(mapping))
 		return false;
 	page = filemap_find(mapping, index);
 	if (!page || page_has(page, not_now) ||
 	    (page_is_shmem(page) && page_has(page, PG_writeback)))
 		return false;
+	if (mapping->ra.mmap_miss > 0)
+		mapping->ra.mmap_miss--;
+	if (!pte_is_none(*pte))
+		return false;
 	filemap_map(f->mm, page, pte);
 	if (f->vma->flags & VMA_LOCKED)
 		page_mlock(f->sys, page);
-	if (mapping->ra.mmap_miss > 0)
-		mapping->ra.mmap_miss--;
 	return true;
 }
 
@@ -160,7 +164,7 @@ static enum mm_fault_result map_page(struct fault *f, struct page *page)
 			return result;
 	}
 	kind = account(page);
-	f->is_around = !f->is_write && kind == MM_FAULT_MINOR;
+	f->is_around = !f->is_write;
 	if (f->is_write && !area_is_shared(f)) {
 		result = fault_copy(f, page);
 	} else {

@@ -37,9 +37,13 @@ enum machine_caps {
 
 /*
  * One page's translation goes from old_pte to new_pte (x86-64 bits, mm/pgtable.h). Only
- * PTE_PRESENT, PTE_WRITE, PTE_NX and the frame number matter to a machine. On return, a machine
- * with MACHINE_SETS_DIRTY has set PTE_DIRTY (and PTE_ACCESSED) in old_pte where it saw the page
- * written (accessed) through the translation it has dropped.
+ * PTE_PRESENT, PTE_WRITE, PTE_NX, PTE_ACCESSED and the frame number matter to a machine. On
+ * return, a machine with MACHINE_SETS_DIRTY has set PTE_DIRTY (and PTE_ACCESSED) in old_pte
+ * where it saw the page written (accessed) through the translation it has dropped.
+ *
+ * A translation that is new begins as accessed on a machine with MACHINE_SETS_ACCESSED if
+ * new_pte has PTE_ACCESSED: so reclaim spares for one round what was mapped before its first
+ * touch.
  *
  * old_pte == new_pte, present: a fault came although the manager holds the page as translated.
  * The machine makes the translation again if it has forgotten it, and lets waiters go on; where

@@ -186,6 +186,23 @@ static void harvest_tells_what_was_accessed(void **state)
 	assert_int_equal(harvest(w, 0, 1024).nr, 0);
 }
 
+/* Of what is new only: another protection is no use. */
+static void what_is_new_may_begin_as_accessed(void **state)
+{
+	struct world *w = *state;
+
+	if (!(w->m->ops->caps & MACHINE_SETS_ACCESSED) || !w->m->ops->harvest)
+		return;
+	for (pfn_t pfn = 0; pfn < 20; pfn++)
+		world_fill(world_frame(w, pfn), pfn);
+	world_set_run(w, 0, 10, 0, PTE_RO | PTE_ACCESSED);
+	world_set_run(w, 10, 10, 10, PTE_RO);
+	assert_int_equal(harvest(w, 0, 10).nr, 10);
+	assert_int_equal(harvest(w, 0, 20).nr, 0);
+	world_set(w, 3, pte_make(3, PTE_RW | PTE_ACCESSED), 0);
+	assert_int_equal(harvest(w, 0, 20).nr, 0);
+}
+
 static void a_refresh_changes_nothing(void **state)
 {
 	struct world *w = *state;
@@ -416,6 +433,7 @@ static const struct {
 	CASE(a_write_may_fault_twice),
 	CASE(a_dirty_bit_is_never_lost),
 	CASE(harvest_tells_what_was_accessed),
+	CASE(what_is_new_may_begin_as_accessed),
 	CASE(a_refresh_changes_nothing),
 	CASE(another_frame_takes_the_place),
 	CASE(what_is_discarded_is_not_seen_again),
