@@ -3,6 +3,7 @@
  * The software machine beside real Linux.
  *
  *   fidelity DATA KNOWN
+ *   fidelity DATA		names what is outside, as KNOWN does
  *
  * It fails when a figure is outside its bounds that KNOWN does not name, or when the model
  * orders two configurations otherwise than Linux does. DATA has a line for each run of the
@@ -127,7 +128,7 @@ static double bound(const struct row *row, enum fidelity_figure figure)
 	return row->guest.pattern == FID_MIXED ? 5 : 3;
 }
 
-/* KNOWN has lines "pattern pages swappiness figure"; what follows is for people. */
+/* KNOWN has lines "pattern pages swappiness figure"; the rest of a line is for people. */
 static bool is_known(const char *path, const struct row *row, enum fidelity_figure figure)
 {
 	char line[LINE_MAX_BYTES], want[128];
@@ -149,10 +150,28 @@ static bool is_known(const char *path, const struct row *row, enum fidelity_figu
 	return found;
 }
 
+static void print_names(const struct row *row)
+{
+	const struct fidelity_guest *g = &row->guest;
+
+	for (unsigned int i = 0; i < NR_FIGURES; i++) {
+		double off = deviation(row->low[i], row->high[i], row->model[i]);
+
+		if (off > bound(row, i) || off < -bound(row, i))
+			printf("%s %" PRIu64 " %" PRIu64 " %s %+.1f%%\n",
+			       fidelity_names[g->pattern], g->nr_pages, g->swappiness,
+			       figure_names[i], off);
+	}
+}
+
 /* Return: figures outside their bounds that are not known to be. */
 static unsigned int compare(const struct row *row, const char *known)
 {
+	const struct fidelity_guest *g = &row->guest;
 	unsigned int unknown = 0;
+
+	printf("%s, %" PRIu64 " pages, swappiness %" PRIu64 ", %u runs in the guest\n",
+	       fidelity_names[g->pattern], g->nr_pages, g->swappiness, row->nr_runs);
 
 	for (unsigned int i = 0; i < NR_FIGURES; i++) {
 		double off = deviation(row->low[i], row->high[i], row->model[i]);
@@ -202,27 +221,35 @@ static unsigned int check_order(void)
 	return wrong;
 }
 
-int main(int argc, char **argv)
+/* Return: 0; 1: a figure or an order is not as it should be, or the model failed. */
+static int report(const char *known)
 {
 	unsigned int unknown = 0, wrong;
 
-	if (argc != 3 || read_rows(argv[1]))
-		return 2;
 	for (unsigned int i = 0; i < nr_rows; i++) {
-		const struct fidelity_guest *g = &rows[i].guest;
-		int err = fidelity_model_run(g, rows[i].model);
+		int err = fidelity_model_run(&rows[i].guest, rows[i].model);
 
-		printf("%s, %" PRIu64 " pages, swappiness %" PRIu64 ", %u runs in the guest\n",
-		       fidelity_names[g->pattern], g->nr_pages, g->swappiness, rows[i].nr_runs);
 		if (err) {
-			printf("    the model ended with %d\n", err);
+			printf("the model ended with %d\n", err);
 			return 1;
 		}
-		unknown += compare(&rows[i], argv[2]);
+		if (known)
+			unknown += compare(&rows[i], known);
+		else
+			print_names(&rows[i]);
 	}
+	if (!known)
+		return 0;
 	wrong = check_order();
 	printf("%u configurations, %u figures; %u outside their bounds and not known, "
 	       "%u pairs in another order\n",
 	       nr_rows, nr_rows * NR_FIGURES, unknown, wrong);
 	return unknown > 0 || wrong > 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2 || argc > 3 || read_rows(argv[1]))
+		return 2;
+	return report(argc == 3 ? argv[2] : NULL);
 }
