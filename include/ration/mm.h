@@ -173,6 +173,7 @@ enum mm_fault_result {
 	X(unevictable_pgs_stranded)      \
 	X(swap_read_errors)              \
 	X(swap_write_errors)             \
+	X(swap_write_nospace)            \
 	X(thp_fault_alloc)               \
 	X(thp_fault_fallback)            \
 	X(thp_collapse_alloc)            \

@@ -38,6 +38,8 @@
  */
 #define FULL_PATIENCE 64
 
+#define NOSPACE_MAX 256 /* writes in a row that found no room: then there is none */
+
 struct swap_cluster {
 	struct list_head node; /* on area->partial, or empty */
 	uint64_t number;
@@ -612,11 +614,33 @@ void swap_area_is_full(struct mm_system *sys, swp_entry_t entry)
 	area_of(sys, entry)->full_for = FULL_PATIENCE;
 }
 
+/**
+ * swap_area_has_no_space() - the file system that a device lies on had no room.
+ *
+ * The slot is as good as before, but others that were never written will fail too. So the
+ * longer that goes on, the rarer it is tried, until nothing is tried before the last word.
+ * Context: sys->lock held.
+ */
+void swap_area_has_no_space(struct mm_system *sys, swp_entry_t entry)
+{
+	struct swap_area *area = area_of(sys, entry);
+
+	if (area->nr_nospace < NOSPACE_MAX)
+		area->nr_nospace++;
+	area->full_for = FULL_PATIENCE * area->nr_nospace;
+}
+
+/* A write has ended well. Context: sys->lock held. */
+void swap_area_has_space(struct mm_system *sys, swp_entry_t entry)
+{
+	area_of(sys, entry)->nr_nospace = 0;
+}
+
 /* Before the last word (out of memory): another process may have given clusters back. */
 void swap_look_again(struct mm_system *sys)
 {
 	for (unsigned int i = 0; i < sys->nr_swap_areas; i++)
-		if (sys->swap_areas[i])
+		if (sys->swap_areas[i] && sys->swap_areas[i]->nr_nospace < NOSPACE_MAX)
 			sys->swap_areas[i]->full_for = 0;
 }
 

@@ -39,8 +39,9 @@ struct swap_area {
 	struct swap_cluster *current;	/* slots are taken from it; NULL: none yet */
 	struct list_head partial;	/* clusters with holes */
 	uint64_t hint;			/* where to look for the next unused cluster */
-	unsigned int full_for; /* it was full: so many requests are refused without a look */
-	unsigned int nr_ops;   /* ops of the device that run, without sys->lock */
+	unsigned int nr_nospace; /* writes in a row for which the device's host had no room */
+	unsigned int full_for;	 /* it was full: so many requests are refused without a look */
+	unsigned int nr_ops;	 /* ops of the device that run, without sys->lock */
 	struct swap_leave leave;
 };
 
@@ -62,6 +63,8 @@ bool swap_slot_may_stay(struct mm_system *sys, swp_entry_t entry);
 bool swap_has_space(struct mm_system *sys);
 bool swap_has_free_slot(const struct mm_system *sys);
 void swap_area_is_full(struct mm_system *sys, swp_entry_t entry);
+void swap_area_has_no_space(struct mm_system *sys, swp_entry_t entry);
+void swap_area_has_space(struct mm_system *sys, swp_entry_t entry);
 void swap_look_again(struct mm_system *sys);
 bool swap_is_nearly_full(const struct mm_system *sys);
 

@@ -9,7 +9,8 @@
  *
  * The frame of a written page is freed when the write ends, never before (PG_reclaim asks for
  * it; a fault in between withdraws the wish). A write that fails leaves the page dirty in RAM
- * and the slot unused for ever; a read that fails leaves PG_error for the fault that wanted it.
+ * and the slot unused for ever, unless it was for lack of room; a read that fails leaves
+ * PG_error for the fault that wanted it.
  */
 #include "base/assert.h"
 #include "mm/reclaim.h"
@@ -36,7 +37,12 @@ static void write_failed(struct mm_system *sys, struct page *page, int err)
 	swp_entry_t entry = page_swap(page);
 
 	swap_cache_del(sys, page);
-	if (err == -ENOBUFS || err == -E2BIG) {
+	if (err == -ENOSPC || err == -EDQUOT) {
+		STAT(sys, swap_write_nospace, 1);
+		sys->nr_writes_refused++;
+		page->flags |= PG_active;
+		swap_area_has_no_space(sys, entry);
+	} else if (err == -ENOBUFS || err == -E2BIG) {
 		sys->nr_writes_refused++;
 		page->flags |= PG_active; /* the slot is good, but the page cannot go now */
 		if (err == -ENOBUFS)
@@ -88,6 +94,7 @@ static void write_end(struct mm_system *sys, struct page *page, int err)
 		return;
 	}
 	STAT(sys, pswpout, 1);
+	swap_area_has_space(sys, page_swap(page));
 	page->flags &= ~(uint32_t)PG_dirty;
 	/* A writer of an mm may be at work on an entry. */
 	if (is_wanted_free && !page_has(page, PG_mlocked) &&

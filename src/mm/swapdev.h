@@ -4,10 +4,10 @@
  * used, by how many, and what is cached of it, is the manager's (mm/swap.c).
  *
  * Slots are pages of the device; slot 0 is its header and never moved. A write may end with
- * -ENOBUFS or -E2BIG: no room just now, for any page or for this; the slot is as good as
- * before. I/O is asynchronous: submit() starts it, poll() hands back what has ended, in any
- * order. A device that is synchronous ends everything in submit() and hands it back at the next
- * poll().
+ * -ENOBUFS or -E2BIG: no room just now, for any page or for this; or with -ENOSPC or -EDQUOT:
+ * the file system that holds the device is full. The slot is as good as before. I/O is
+ * asynchronous: submit() starts it, poll() hands back what has ended, in any order. A device
+ * that is synchronous ends everything in submit() and hands it back at the next poll().
  *
  * Several managers may share one device (the processes of one run). The device then hands out
  * clusters of SWAP_CLUSTER_SLOTS slots, so that no slot is ever used by two; after a fork both

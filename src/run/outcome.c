@@ -145,6 +145,13 @@ static void kill_for_memory(struct runtime *rt)
 		       "out of memory: process %ld has touched %lu MiB, has %lu MiB of RAM and "
 		       "no swap; killed; raise --ram or add --swap",
 		       own_pid(), touched, ram);
+	else if (vmstat[MM_VMSTAT_swap_write_nospace] > 0)
+		rt_say(rt,
+		       "out of memory: process %ld has touched %lu MiB, has %lu MiB of RAM and "
+		       "the disk with the swap file was full at %lu MiB; killed; make room "
+		       "there, or "
+		       "use --swap elsewhere",
+		       own_pid(), touched, ram, used);
 	else
 		rt_say(rt,
 		       "out of memory: process %ld has touched %lu MiB, has %lu MiB of RAM and "

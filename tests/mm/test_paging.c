@@ -262,11 +262,78 @@ static void a_failed_read_is_a_bus_error_once(void **state)
 	world_destroy(&w);
 }
 
-static void a_failed_write_keeps_the_page_in_ram(void **state)
+/* What a full disk refuses stays in RAM, and goes to the same slots when there is room again.
+ */
+static void a_full_disk_spoils_no_slot(void **state)
 {
 	static const struct swapdev_fault_rule rule = {.fault = SWAPDEV_FAULT_ERROR,
 						       .is_write = true,
 						       .err = -ENOSPC,
+						       .nth = 1,
+						       .every = 1};
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct world w;
+
+	(void)state;
+	cfg.rules = &rule;
+	cfg.nr_rules = 1;
+	world_create(&w, &cfg);
+	world_map(&w, 0, 64, RW);
+	write_all(&w, 64);
+	world_advise(&w, 0, 64, MM_MADV_PAGEOUT);
+	world_settle(&w);
+	assert_in_range(WSTAT(&w, swap_write_nospace), 1, 64);
+	assert_int_equal(WSTAT(&w, swap_write_errors), 0);
+	assert_int_equal(WSTAT(&w, nr_anon_pages), 64);
+	assert_int_equal(w.sys->swap_areas[0]->nr_bad, 0);
+	assert_int_equal(w.sys->swap_areas[0]->nr_used, 0);
+	world_check(&w);
+	swapdev_faulty_set_rules(w.sys->swap_areas[0]->dev, NULL, 0);
+	swap_look_again(w.sys);
+	world_advise(&w, 0, 64, MM_MADV_PAGEOUT);
+	world_settle(&w);
+	assert_int_equal(WSTAT(&w, nr_anon_pages), 0);
+	assert_int_equal(w.sys->swap_areas[0]->nr_nospace, 0);
+	read_all(&w, 64);
+	world_check(&w);
+	world_destroy(&w);
+}
+
+/* No room for long: memory has run out, and that is said. */
+static void a_disk_that_stays_full_is_out_of_memory(void **state)
+{
+	static const struct swapdev_fault_rule rule = {.fault = SWAPDEV_FAULT_ERROR,
+						       .is_write = true,
+						       .err = -ENOSPC,
+						       .nth = 100,
+						       .every = 1};
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	enum mm_fault_result result = MM_FAULT_MINOR;
+	struct world w;
+	unsigned int i;
+
+	(void)state;
+	cfg.rules = &rule;
+	cfg.nr_rules = 1;
+	world_create(&w, &cfg);
+	world_map(&w, 0, WORLD_PAGES, RW);
+	for (i = 0; i < WORLD_PAGES && result != MM_FAULT_OOM; i++) {
+		uint64_t value = i;
+
+		result = world_access(&w, world_va(i), &value, true);
+	}
+	assert_int_equal(result, MM_FAULT_OOM);
+	assert_true(i > 100); /* RAM, and what the disk had room for */
+	assert_int_equal(w.sys->swap_areas[0]->nr_bad, 0);
+	world_check(&w);
+	world_destroy(&w);
+}
+
+static void a_failed_write_keeps_the_page_in_ram(void **state)
+{
+	static const struct swapdev_fault_rule rule = {.fault = SWAPDEV_FAULT_ERROR,
+						       .is_write = true,
+						       .err = -EIO,
 						       .nth = 1,
 						       .every = 3};
 	struct world_config cfg = WORLD_CONFIG_DEFAULT;
@@ -654,6 +721,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(full_swap_ends_in_oom),
 	cmocka_unit_test(a_failed_read_is_a_bus_error_once),
 	cmocka_unit_test(a_failed_write_keeps_the_page_in_ram),
+	cmocka_unit_test(a_full_disk_spoils_no_slot),
+	cmocka_unit_test(a_disk_that_stays_full_is_out_of_memory),
 	cmocka_unit_test(sequential_reading_is_read_ahead),
 	cmocka_unit_test(random_advice_is_not_read_ahead),
 	cmocka_unit_test(kswapd_keeps_frames_free_ahead_of_need),
