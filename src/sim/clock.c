@@ -115,9 +115,8 @@ void sim_wait(struct sim_replay *r, unsigned int nr_tries)
 {
 	uint64_t at;
 
-	if (r->next_event == SIM_NEVER)
-		r->is_kswapd_due =
-			true; /* nothing will call: the manager may find more to do */
+	if (next_io(r) == SIM_NEVER) /* nothing will call: the manager may find more to do, */
+		r->is_kswapd_due = true; /* and what is due in seconds is not waited for */
 	sim_find_next_event(r);
 	at = r->next_event;
 	if (nr_tries >= POLLS_MAX && r->files.nr > 0 && next_io(r) != SIM_NEVER)

@@ -143,6 +143,21 @@ static void a_writer_of_much_waits_for_the_disk(void **state)
 	sim_replay_destroy(s.replay);
 }
 
+/* Without memory to spare nobody sleeps until the flusher's next look, seconds later. */
+static void little_memory_is_no_reason_to_sleep(void **state)
+{
+	struct sim_config cfg = config(2 * MIB, "nvme");
+	struct sim s;
+
+	(void)state;
+	begin(&s, &cfg);
+	for (uint64_t page = 0; page < 20000; page++)
+		access_page(&s, page % 2 ? TRACE_PREAD : TRACE_PWRITE, 1, page);
+	vmstat(&s);
+	assert_true(s.result.time_ns < (uint64_t)20000 * 150000);
+	sim_replay_destroy(s.replay);
+}
+
 static void run_mix(const struct sim_config *cfg)
 {
 	struct trace_access accesses[CHUNK];
@@ -194,6 +209,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(files_are_not_the_same),
 	cmocka_unit_test(what_is_old_is_written_back),
 	cmocka_unit_test(a_writer_of_much_waits_for_the_disk),
+	cmocka_unit_test(little_memory_is_no_reason_to_sleep),
 	cmocka_unit_test(every_policy_takes_files),
 };
 TEST_MAIN(tests)
