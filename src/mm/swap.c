@@ -32,14 +32,6 @@
 #define SLOT_BAD  255 /* count of a slot that must not be used; live counts stay below */
 #define SLOT_MORE 254 /* the count is this or more, and in ->more[] */
 
-/*
- * A search that found nothing walks all clusters, and what changes its answer may be another
- * process that gives clusters back. So it is made again only after so many requests.
- */
-#define FULL_PATIENCE 64
-
-#define NOSPACE_MAX 256 /* writes in a row that found no room: then there is none */
-
 struct swap_cluster {
 	struct list_head node; /* on area->partial, or empty */
 	uint64_t number;
@@ -297,7 +289,7 @@ static int area_next_cluster(struct mm_system *sys, struct swap_area *area)
 		return 0;
 	}
 	if (err == -ENOSPC)
-		area->full_for = FULL_PATIENCE;
+		area->full_for = SWAP_FULL_PATIENCE;
 	return err;
 }
 
@@ -330,11 +322,6 @@ static int area_slot_alloc(struct mm_system *sys, struct swap_area *area,
 	return -ENOSPC;
 }
 
-static bool area_gives(const struct swap_area *area)
-{
-	return area && !area->leave.is_leaving;
-}
-
 static struct swap_area *area_best(struct mm_system *sys, uint32_t tried)
 {
 	struct swap_area *best = NULL;
@@ -343,7 +330,7 @@ static struct swap_area *area_best(struct mm_system *sys, uint32_t tried)
 		unsigned int type = (sys->swap_turn + i) % sys->nr_swap_areas;
 		struct swap_area *area = sys->swap_areas[type];
 
-		if (tried & 1u << type || !area_gives(area))
+		if (tried & 1u << type || !swap_area_gives(area))
 			continue;
 		if (!best || area->prio > best->prio)
 			best = area;
@@ -579,96 +566,6 @@ void swap_slot_mark_bad(struct mm_system *sys, swp_entry_t entry)
 }
 
 /**
- * swap_has_space() - is a slot worth asking for?
- * Context: sys->lock held.
- */
-bool swap_has_space(struct mm_system *sys)
-{
-	for (unsigned int i = 0; i < sys->nr_swap_areas; i++) {
-		struct swap_area *area = sys->swap_areas[i];
-
-		if (!area_gives(area))
-			continue;
-		if (area->full_for == 0)
-			return true;
-		area->full_for--;
-	}
-	return false;
-}
-
-/**
- * swap_has_free_slot() - is a slot unused, as far as this manager can tell?
- * Context: sys->lock held.
- */
-bool swap_has_free_slot(const struct mm_system *sys)
-{
-	return sys->vmstat[MM_VMSTAT_nr_swap_slots_used] < sys->nr_swap_pages;
-}
-
-/**
- * swap_area_is_full() - the device had no room for a page, whatever slots are free.
- * Context: sys->lock held.
- */
-void swap_area_is_full(struct mm_system *sys, swp_entry_t entry)
-{
-	area_of(sys, entry)->full_for = FULL_PATIENCE;
-}
-
-/**
- * swap_area_has_no_space() - the file system that a device lies on had no room.
- *
- * The slot is as good as before, but others that were never written will fail too. So the
- * longer that goes on, the rarer it is tried, until nothing is tried before the last word.
- * Context: sys->lock held.
- */
-void swap_area_has_no_space(struct mm_system *sys, swp_entry_t entry)
-{
-	struct swap_area *area = area_of(sys, entry);
-
-	if (area->nr_nospace < NOSPACE_MAX)
-		area->nr_nospace++;
-	area->full_for = FULL_PATIENCE * area->nr_nospace;
-}
-
-/* A write has ended well. Context: sys->lock held. */
-void swap_area_has_space(struct mm_system *sys, swp_entry_t entry)
-{
-	area_of(sys, entry)->nr_nospace = 0;
-}
-
-/* Before the last word (out of memory): another process may have given clusters back. */
-void swap_look_again(struct mm_system *sys)
-{
-	for (unsigned int i = 0; i < sys->nr_swap_areas; i++)
-		if (sys->swap_areas[i] && sys->swap_areas[i]->nr_nospace < NOSPACE_MAX)
-			sys->swap_areas[i]->full_for = 0;
-}
-
-/*
- * Linux gives the slot of a page back on swap-in when swap is more than half full
- * (mem_cgroup_swap_full), for partitions are small. Ours are sparse files: the slot is worth
- * more as a copy that need not be written again, until swap is nearly full, or the RAM that the
- * copy takes.
- */
-bool swap_is_nearly_full(const struct mm_system *sys)
-{
-	uint64_t total = 0, used = 0;
-
-	for (unsigned int i = 0; i < sys->nr_swap_areas; i++) {
-		struct swapdev *dev;
-
-		if (!area_gives(sys->swap_areas[i]))
-			continue;
-		dev = sys->swap_areas[i]->dev;
-		if (dev->ops->is_tight && dev->ops->is_tight(dev))
-			return true;
-		total += dev->nr_slots;
-		used += sys->swap_areas[i]->nr_used;
-	}
-	return used >= total - total / 8;
-}
-
-/**
  * swap_seal_clusters() - after a fork of the process, in both: leave the shared slots alone.
  *
  * Context: sys->lock held, no I/O in flight.
@@ -735,14 +632,14 @@ void swap_area_remove(struct mm_system *sys, struct swap_area *area)
  */
 bool swap_slot_is_writable(struct mm_system *sys, swp_entry_t entry)
 {
-	return area_gives(area_of(sys, entry)) && !cluster_of(sys, entry)->is_sealed &&
+	return swap_area_gives(area_of(sys, entry)) && !cluster_of(sys, entry)->is_sealed &&
 	       swap_entry_count(sys, entry) == 0;
 }
 
 /* May an entry name the slot of a page that is in the swap cache? Not where the area leaves. */
 bool swap_slot_may_stay(struct mm_system *sys, swp_entry_t entry)
 {
-	return area_gives(area_of(sys, entry));
+	return swap_area_gives(area_of(sys, entry));
 }
 
 static int cluster_check(struct mm_system *sys, struct swap_area *area, struct swap_cluster *c)

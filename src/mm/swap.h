@@ -52,6 +52,18 @@ struct swap_readahead {
 };
 
 int swap_init(struct mm_system *sys);
+/*
+ * A search that found nothing walks all clusters, and what changes its answer may be another
+ * process that gives clusters back. So it is made again only after so many requests.
+ */
+#define SWAP_FULL_PATIENCE 64
+
+/* Does it hand out slots? */
+static inline bool swap_area_gives(const struct swap_area *area)
+{
+	return area && !area->leave.is_leaving;
+}
+
 int swap_slot_alloc(struct mm_system *sys, swp_entry_t *ret_entry); /* 0, -ENOSPC, -ENOMEM */
 int swap_count_reserve(struct mm_system *sys, swp_entry_t entry, uint32_t nr); /* 0, -ENOMEM */
 void swap_entry_dup(struct mm_system *sys, swp_entry_t entry);
