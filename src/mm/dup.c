@@ -254,11 +254,15 @@ static int fork_locked(struct mm *parent, struct mm **ret_child)
 	struct dup d; /* large: its changes need no zeroes */
 	int err;
 
+	if (parent->is_oom_victim)
+		return -EINTR;
 	d.parent = parent;
 	err = mm_create_locked(sys, &d.child);
 	if (err)
 		return err;
 	err = dup_mm(&d);
+	if (!err && parent->is_oom_victim)
+		err = -EINTR; /* chosen meanwhile: the child would keep what is to be freed */
 	if (err) {
 		parent->nr_wanted = (uint32_t)parent->nr_tables;
 		mm_destroy_locked(d.child);
@@ -277,9 +281,10 @@ static int fork_locked(struct mm *parent, struct mm **ret_child)
  * The child's memory is committed anew where the parent's is (vm.overcommit_memory).
  *
  * Return: 0; -EOPNOTSUPP on a machine that cannot translate a frame twice; -EAGAIN: the parent
- * is in use, or memory is being freed: to be called again after mm_config.wake; -ENOMEM; the
- * machine's -errno. A call that fails has changed no content. Context: takes sys->lock and
- * write-locks parent and child.
+ * is in use, or memory is being freed: to be called again after mm_config.wake; -ENOMEM;
+ * -EINTR: the OOM killer has chosen the parent, as Linux answers where a fatal signal is
+ * pending; the machine's -errno. A call that fails has changed no content. Context: takes
+ * sys->lock and write-locks parent and child.
  */
 int mm_fork(struct mm *parent, struct mm **ret_child)
 {

@@ -348,6 +348,70 @@ static void the_report_reads_as_linuxs(void **state)
 	world_destroy(&w);
 }
 
+/* Else what the killer frees would live on in the child. */
+static void a_victim_does_not_fork(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct mm *hog, *small, *child = NULL;
+	struct world w;
+
+	(void)state;
+	cfg.caps = MACHINE_MAPS_SHARED;
+	begin_with(&w, &cfg, 0);
+	hog = other(&w, 3, "hog");
+	small = other(&w, 4, "small");
+	assert_int_equal(fill(&w, hog, 180), MM_FAULT_MINOR);
+	assert_int_equal(fill(&w, small, 120), MM_FAULT_MINOR);
+	assert_true(mm_is_oom_victim(hog));
+	assert_int_equal(mm_fork(hog, &child), -EINTR);
+	assert_null(child);
+	world_check(&w);
+	assert_int_equal(mm_fork(small, &child), 0);
+	mm_destroy(child);
+	mm_destroy(hog);
+	mm_destroy(small);
+	world_destroy(&w);
+}
+
+static struct mm *dying;
+static const struct machine_ops *real_ops;
+
+/* While the fork is at the machine, without the lock, another thread runs out of memory. */
+static int apply_and_choose(struct machine *m, struct machine_space *space,
+			    struct machine_batch *batch)
+{
+	if (!dying->is_oom_victim) {
+		dying->is_oom_victim = true;
+		dying->sys->nr_oom_dying++;
+	}
+	return real_ops->apply(m, space, batch);
+}
+
+static void a_victim_of_that_moment_has_no_child(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct machine_ops ops;
+	struct mm *child = NULL;
+	struct world w;
+
+	(void)state;
+	cfg.caps = MACHINE_MAPS_SHARED;
+	begin_with(&w, &cfg, 0);
+	dying = other(&w, 3, "dying");
+	assert_int_equal(fill(&w, dying, 20), MM_FAULT_MINOR);
+	real_ops = w.machine->ops;
+	ops = *real_ops;
+	ops.apply = apply_and_choose;
+	w.machine->ops = &ops;
+	assert_int_equal(mm_fork(dying, &child), -EINTR);
+	w.machine->ops = real_ops;
+	assert_true(dying->is_oom_victim);
+	assert_null(child);
+	world_check(&w);
+	mm_destroy(dying);
+	world_destroy(&w);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_worst_goes),
 	cmocka_unit_test(the_asker_may_be_the_worst),
@@ -358,6 +422,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_victim_in_use_is_reaped_later),
 	cmocka_unit_test(a_copy_that_cannot_be_had),
 	cmocka_unit_test(alone_nobody_is_chosen),
+	cmocka_unit_test(a_victim_does_not_fork),
+	cmocka_unit_test(a_victim_of_that_moment_has_no_child),
 	cmocka_unit_test(the_report_reads_as_linuxs),
 };
 TEST_MAIN(tests)
