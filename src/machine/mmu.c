@@ -258,7 +258,7 @@ enum mmu_result mmu_translate_slow(struct mmu *mmu, const struct mmu_space *spac
 	if (t)
 		slot = tlb_lookup(t, va, space->asid, kind, mmu_access_rights(access));
 	if (slot) {
-		ret->pa = tlb_slot_translate(t, slot, va);
+		ret->pa = tlb_entry_translate(&t->entries[slot], va);
 		return MMU_OK;
 	}
 	if (!walk(&w)) {

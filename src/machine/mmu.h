@@ -78,14 +78,14 @@ static inline enum mmu_result mmu_translate(struct mmu *mmu, const struct mmu_sp
 					    vaddr_t va, unsigned int access,
 					    struct mmu_translation *ret)
 {
-	uint32_t slot = 0;
+	const struct tlb_entry *e = NULL;
 
 	if (mmu->tlb)
-		slot = tlb_lookup_fast(mmu->tlb, va, space->asid, mmu_access_kind(access),
-				       mmu_access_rights(access));
-	if (!slot)
+		e = tlb_lookup_fast(mmu->tlb, va, space->asid, mmu_access_kind(access),
+				    mmu_access_rights(access));
+	if (!e)
 		return mmu_translate_slow(mmu, space, va, access, ret);
-	ret->pa = tlb_slot_translate(mmu->tlb, slot, va);
+	ret->pa = tlb_entry_translate(e, va);
 	return MMU_OK;
 }
 

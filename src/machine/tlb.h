@@ -188,10 +188,10 @@ static inline uint64_t tlb_slot_pa(const struct tlb *t, uint32_t slot)
 	return t->entries[slot].data & PAGE_MASK;
 }
 
-/* Of an address in the page. @slot: of the first level. */
-static inline uint64_t tlb_slot_translate(const struct tlb *t, uint32_t slot, vaddr_t va)
+/* Of an address in the page, by an entry of the first level. */
+static inline uint64_t tlb_entry_translate(const struct tlb_entry *e, vaddr_t va)
 {
-	return tlb_slot_pa(t, slot) | (va & (~t->entries[slot].mask | (PAGE_SIZE - 1)));
+	return (e->data & PAGE_MASK) | (va & (~e->mask | (PAGE_SIZE - 1)));
 }
 
 static inline void tlb_slot_stamp(struct tlb *t, uint32_t slot)
@@ -201,22 +201,22 @@ static inline void tlb_slot_stamp(struct tlb *t, uint32_t slot)
 }
 
 /*
- * The first level's answer where the hint is right, which is nearly always; 0 says nothing.
+ * The first level's answer where the hint is right, which is nearly always; NULL says nothing.
  */
-static inline uint32_t tlb_lookup_fast(struct tlb *t, vaddr_t va, uint16_t asid,
-				       enum tlb_kind kind, unsigned int need)
+static inline const struct tlb_entry *tlb_lookup_fast(struct tlb *t, vaddr_t va, uint16_t asid,
+						      enum tlb_kind kind, unsigned int need)
 {
 	uint32_t slot = t->hints[kind][va >> PAGE_SHIFT & (TLB_HINTS - 1)];
 	const struct tlb_entry *e = &t->entries[slot];
 	uint64_t data = e->data;
 
 	if (((((va & PAGE_MASK) | asid) ^ e->key) & e->mask) || (need & ~data))
-		return 0;
+		return NULL;
 	tlb_slot_stamp(t, slot);
 	t->fast_hits[kind]++;
 	if (data & TLB_DATA_SIZE)
 		t->fast_hits_big[kind][tlb_slot_size(t, slot)]++;
-	return slot;
+	return e;
 }
 
 #endif

@@ -77,16 +77,19 @@ static void access_one(struct run *r)
 {
 	struct tlb_page page = page_at(r, any_va(r));
 	unsigned int need = TLB_READ | (rng_chance(&r->rng, 20) ? TLB_WRITE : 0), level;
-	uint32_t slot = tlb_lookup_fast(r->t, page.va, page.asid, page.kind, need);
+	const struct tlb_entry *e = tlb_lookup_fast(r->t, page.va, page.asid, page.kind, need);
+	uint32_t slot = 0;
 	uint64_t pa = 0;
 
 	level = tlb_model_lookup(r->m, page.va, page.asid, page.kind, need, &pa);
-	if (!slot)
+	if (!e)
 		slot = tlb_lookup(r->t, page.va, page.asid, page.kind, need);
-	assert_int_equal(slot != 0, level != 0);
 	if (slot)
-		assert_int_equal(tlb_slot_translate(r->t, slot, page.va), pa);
-	if (slot)
+		e = &r->t->entries[slot];
+	assert_int_equal(e != NULL, level != 0);
+	if (e)
+		assert_int_equal(tlb_entry_translate(e, page.va), pa);
+	if (e)
 		return;
 	page.rights |= (uint8_t)need;
 	tlb_fill(r->t, &page);
