@@ -27,6 +27,9 @@ struct forest {
 	struct space spaces[SPACES_MAX];
 	unsigned int nr, current;
 	uint64_t nr_forks, nr_exits;
+	struct swapdev *spare; /* a second device, on and off; NULL: none, and no balloon */
+	bool is_spare_on;
+	uint64_t nr_swapoffs;
 };
 
 static void put_down(struct forest *f)
@@ -109,6 +112,44 @@ static void step_fork_advice(struct forest *f)
 	}
 }
 
+/*
+ * What the family has in the second device comes back, for each that names a slot of it. In RAM
+ * this small it may take long, for what comes back is evicted again: then it goes on later.
+ */
+static void step_swap(struct forest *f)
+{
+	int err = 0;
+
+	if (!f->is_spare_on) {
+		err = mm_swapon(f->w.sys, f->spare, (int)rng_below(&f->w.rng, 3));
+		assert_true(err == 0 || err == -ENOMEM);
+		f->is_spare_on = err == 0;
+		return;
+	}
+	for (unsigned int i = 0; i < 200; i++) {
+		err = mm_swapoff(f->w.sys, f->spare);
+		if (err != -EAGAIN)
+			break;
+		world_step(&f->w);
+	}
+	assert_true(err == 0 || err == -EAGAIN || err == -ENOMEM);
+	f->is_spare_on = err != 0;
+	f->nr_swapoffs += err == 0;
+}
+
+static void step_balloon(struct forest *f)
+{
+	uint64_t pages = rng_between(&f->w.rng, 1, 40), taken;
+	int err;
+
+	if (rng_chance(&f->w.rng, 50) || mm_balloon_pages(f->w.sys) > 60) {
+		mm_balloon_deflate(f->w.sys, pages);
+		return;
+	}
+	err = mm_balloon_inflate(f->w.sys, pages, &taken);
+	assert_true(err == 0 || err == -EAGAIN || err == -ENOMEM);
+}
+
 static void forest_step(struct forest *f)
 {
 	uint64_t dice = rng_below(&f->w.rng, 100);
@@ -127,6 +168,10 @@ static void forest_step(struct forest *f)
 		step_exit(f);
 	else if (dice < 17)
 		step_fork_advice(f);
+	else if (dice < 20 && f->spare)
+		step_swap(f);
+	else if (dice < 23 && f->spare)
+		step_balloon(f);
 	else
 		step_any(&f->w);
 	world_check(&f->w);
@@ -250,6 +295,40 @@ static void larger_pages_among_relatives(void **state)
 	assert_true(nr_splits > 0);
 }
 
+/* RAM and swap come and go under a family that shares frames and slots. */
+static void ram_and_swap_come_and_go(void **state)
+{
+	static struct forest f;
+	uint64_t nr_swapoffs = 0;
+
+	(void)state;
+	for (unsigned int c = 0; c < 4; c++) {
+		struct world_config cfg = WORLD_CONFIG_DEFAULT;
+		struct swapdev_mem_config mem = {.nr_slots = 900};
+
+		cfg.caps = c % 2 ? TELLS : MACHINE_FAULTS_COST;
+		cfg.policy = policy_at(c);
+		mem.mode = cfg.mode = c < 2 ? SWAPDEV_MEM_SYNC : SWAPDEV_MEM_RANDOM;
+		mem.seed = cfg.seed = test_seed() + 90 + c;
+		forest_create(&f, &cfg);
+		assert_int_equal(swapdev_mem_create(&mem, &f.spare), 0);
+		for (unsigned int i = 0; i < STEPS; i++)
+			forest_step(&f);
+		mm_balloon_deflate(f.w.sys, WORLD_PAGES);
+		read_all(&f);
+		while (f.nr > 1)
+			step_exit(&f);
+		for (unsigned int i = 0; f.is_spare_on && i < 50; i++)
+			step_swap(&f);
+		assert_false(f.is_spare_on);
+		read_all(&f);
+		nr_swapoffs += f.nr_swapoffs;
+		forest_destroy(&f);
+		f.spare->ops->close(f.spare);
+	}
+	assert_true(nr_swapoffs > 0);
+}
+
 static void memory_runs_full_without_swap(void **state)
 {
 	struct world_config cfg = WORLD_CONFIG_DEFAULT;
@@ -314,6 +393,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(every_byte_of_each_is_as_modelled),
 	cmocka_unit_test(no_processor_uses_a_stale_translation),
 	cmocka_unit_test(larger_pages_among_relatives),
+	cmocka_unit_test(ram_and_swap_come_and_go),
 	cmocka_unit_test(memory_runs_full_without_swap),
 	cmocka_unit_test(failing_devices_lose_no_byte),
 	cmocka_unit_test(failing_allocations_change_nothing),

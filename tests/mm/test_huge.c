@@ -189,6 +189,11 @@ static int pageout(struct world *w, unsigned int first, unsigned int nr)
 	return 0;
 }
 
+static int lock(struct world *w, unsigned int first, unsigned int nr)
+{
+	return mm_mlock(w->mm, world_va(first), nr * PAGE_SIZE, 0);
+}
+
 static int sequential(struct world *w, unsigned int first, unsigned int nr)
 {
 	world_advise(w, first, nr, MM_MADV_SEQUENTIAL);
@@ -201,6 +206,7 @@ static const struct change changes[] = {
 	{.call = dontneed, .unmaps = true},
 	{.call = nohuge},
 	{.call = pageout, .splits_whole = true},
+	{.call = lock, .splits_whole = true},
 	{.call = sequential},
 };
 
@@ -259,6 +265,9 @@ static void moves_go_as_single_pages(void **state)
 				  MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, world_va(700), &addr),
 			 0);
 	world_check(&w);
+	assert_int_equal(WSTAT(&w, thp_split_page), 2); /* the one it leaves, the one it cuts */
+	assert_int_equal(WSTAT(&w, thp_split_pmd), 2);
+	assert_int_equal(WSTAT(&w, nr_anon_transparent_hugepages), 0);
 	for (unsigned int i = 0; i < 200; i++)
 		w.model[700 + i] = w.model[100 + i];
 	read_all(&w, 0, 100);
