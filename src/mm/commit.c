@@ -4,8 +4,9 @@
  *
  * A private area that can be written (or once could) may need a frame or a slot for each of its
  * pages. It has VMA_ACCOUNT, and its pages are committed (Committed_AS); so is what objects
- * without an area promise, shared memory for one. vm.overcommit_memory says when a request is
- * refused (Linux's __vm_enough_memory()):
+ * without an area promise: shared anonymous memory, whole, from the call that makes it until no
+ * area maps a part of it. vm.overcommit_memory says when a request is refused (Linux's
+ * __vm_enough_memory()):
  *   0  GUESS   one that alone is more than all RAM and swap;
  *   1  ALWAYS  none;
  *   2  NEVER   one that takes what is committed to the commit limit, less two reserves.

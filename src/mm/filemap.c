@@ -25,6 +25,7 @@
  *     shared.
  */
 #include "mm/filemap.h"
+#include "mm/commit.h"
 #include "mm/mlock.h"
 
 #include "base/assert.h"
@@ -324,6 +325,7 @@ void filemap_reap(struct mm_system *sys)
 			continue;
 		}
 		list_del(&mapping->node);
+		commit_uncharge(sys, mapping->nr_committed);
 		kmem_cache_free(sys, sys->files.mapping_cache, mapping);
 	}
 }

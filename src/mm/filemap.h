@@ -84,6 +84,7 @@ struct address_space {
 	uint64_t nr_bytes;	 /* its size */
 	uint64_t nr_pages;	 /* pages in the tree */
 	uint64_t nr_swapped;	 /* swap entries in the tree */
+	uint64_t nr_committed;	 /* pages that it was charged with, until it goes */
 	uint64_t nr_dirty;	 /* pages with FILEMAP_DIRTY */
 	uint64_t nr_writeback;	 /* pages with FILEMAP_WRITEBACK */
 	uint64_t nr_io;		 /* I/Os at the device, of all kinds */

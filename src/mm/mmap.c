@@ -360,6 +360,22 @@ static bool type_is_known(const struct map_request *req)
 	       (type == MM_MAP_SHARED_VALIDATE && req->mapping);
 }
 
+/* Shared anonymous memory is charged whole, for as long as somebody maps it (Linux's shmem). */
+static int map_shmem(struct mm *mm, struct map_request *req)
+{
+	uint64_t pages = req->vma_flags & VMA_NORESERVE ? 0 : req->len >> PAGE_SHIFT;
+	int err = commit_charge(mm->sys, mm, pages, 0);
+
+	if (err)
+		return err;
+	if (filemap_create(mm->sys, NULL, req->len, &req->mapping)) {
+		commit_uncharge(mm->sys, pages);
+		return MM_NO_FRAMES;
+	}
+	req->mapping->nr_committed = pages;
+	return 0;
+}
+
 static int map_locked(struct mm *mm, struct map_request *req)
 {
 	struct vma_reserve reserve = {0};
@@ -382,7 +398,7 @@ static int map_locked(struct mm *mm, struct map_request *req)
 		return err;
 	err = map_charge(mm, req, &reserve);
 	if (!err && req->vma_flags & VMA_SHARED && !req->mapping)
-		err = filemap_create(mm->sys, NULL, req->len, &req->mapping) ? MM_NO_FRAMES : 0;
+		err = map_shmem(mm, req);
 	if (!err)
 		err = map_commit(mm, req, &reserve);
 	if (err && req->mapping)

@@ -293,7 +293,52 @@ static void a_dying_address_space_gives_back(void **state)
 	world_destroy(&w);
 }
 
-/* For what has no area: shared memory. */
+static int map_shared(struct world *w, unsigned int nr, int flags, vaddr_t *ret_addr)
+{
+	return mm_map(w->mm, 0, nr * PAGE_SIZE, RW, MM_MAP_SHARED | MM_MAP_ANONYMOUS | flags,
+		      ret_addr);
+}
+
+/* The object is charged, once, as long as an area maps a part of it. */
+static void shared_memory_counts_as_an_object(void **state)
+{
+	static const struct {
+		unsigned int mode;
+		int err, err_noreserve; /* of more than the limit, less than RAM */
+	} cases[] = {{MM_OVERCOMMIT_GUESS, 0, 0},
+		     {MM_OVERCOMMIT_ALWAYS, 0, 0},
+		     {MM_OVERCOMMIT_NEVER, -ENOMEM, -ENOMEM}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct world_config cfg = WORLD_CONFIG_DEFAULT;
+		vaddr_t addr, none;
+		struct world w;
+
+		cfg.caps = MACHINE_MAPS_SHARED;
+		cfg.nr_slots = 0;
+		world_create(&w, &cfg);
+		set(&w, "vm.overcommit_memory", cases[i].mode);
+		set(&w, "vm.overcommit_kbytes", 100 * 4);
+		set(&w, "vm.admin_reserve_kbytes", 0);
+		set(&w, "vm.user_reserve_kbytes", 0);
+		assert_int_equal(map_shared(&w, 60, 0, &addr), 0);
+		assert_int_equal(committed(&w), 60);
+		assert_int_equal(map_shared(&w, 50, 0, &none), cases[i].err);
+		assert_int_equal(committed(&w), cases[i].err ? 60 : 110);
+		assert_int_equal(map_shared(&w, 50, MM_MAP_NORESERVE, &none),
+				 cases[i].err_noreserve);
+		assert_int_equal(committed(&w), cases[i].err ? 60 : 110);
+		world_check(&w);
+		assert_int_equal(mm_unmap(w.mm, addr, 20 * PAGE_SIZE), 0);
+		assert_int_equal(committed(&w), cases[i].err ? 60 : 110);
+		assert_int_equal(mm_unmap(w.mm, addr + 20 * PAGE_SIZE, 40 * PAGE_SIZE), 0);
+		assert_int_equal(committed(&w), cases[i].err ? 0 : 50);
+		world_destroy(&w);
+	}
+}
+
+/* For what has no area. */
 static void charges_without_an_area_count(void **state)
 {
 	struct world w;
@@ -325,5 +370,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_refusal_after_the_grant_gives_it_back),
 	cmocka_unit_test(a_dying_address_space_gives_back),
 	cmocka_unit_test(charges_without_an_area_count),
+	cmocka_unit_test(shared_memory_counts_as_an_object),
 };
 TEST_MAIN(tests)
