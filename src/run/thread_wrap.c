@@ -115,7 +115,7 @@ EXPORT int pthread_create(pthread_t *ret_thread, const pthread_attr_t *attr,
 	struct start start;
 
 	if (!rt_is_by_signal() || !attr || pthread_attr_getstack(attr, &stack, &bytes) ||
-	    !trap_is_inside((char *)stack + bytes - 1))
+	    !trap_is_inside((void *)((uintptr_t)stack + bytes - 1)))
 		return create(ret_thread, attr, fn, arg);
 	start = (struct start){
 		.fn = fn,
