@@ -12,10 +12,10 @@
  *
  * Pages that were busy, or whose address space a writer had, are left to the next pass; passes
  * go on until no slot is used. That comes, for no entry is made to name a slot of the area any
- * more. Frames come from reclaim, which writes to the other areas. Where it finds nothing more,
- * the swapoff gives up before anybody else is refused memory: the area is then in use again,
- * and what was read back is merely in RAM (Linux's try_to_unuse() would let the OOM killer end
- * the caller of swapoff).
+ * more, but by a fork, which copies them. Frames come from reclaim, which writes to the other
+ * areas. Where it finds nothing more, the swapoff gives up before anybody else is refused
+ * memory: the area is then in use again, and what was read back is merely in RAM (Linux's
+ * try_to_unuse() would let the OOM killer end the caller of swapoff).
  *
  * The walk remembers where it is by the number of the address space (mm->id) and an address,
  * not by pointers: what it looked at may be gone at the next step.
@@ -141,8 +141,10 @@ static int walk_mm(struct walk *w, struct mm *mm)
 			va += PAGE_SIZE;
 	}
 	leave->va = min_u64(va, w->resume);
-	if (leave->va == mm->window_end)
+	if (leave->va == mm->window_end) {
 		leave->mm_id = mm->id + 1;
+		leave->va = 0; /* the next one's number may be just this */
+	}
 	return err;
 }
 

@@ -112,10 +112,7 @@ static void step_fork_advice(struct forest *f)
 	}
 }
 
-/*
- * What the family has in the second device comes back, for each that names a slot of it. In RAM
- * this small it may take long, for what comes back is evicted again: then it goes on later.
- */
+/* What the family has in the second device comes back, for each that names a slot of it. */
 static void step_swap(struct forest *f)
 {
 	int err = 0;
@@ -126,13 +123,8 @@ static void step_swap(struct forest *f)
 		f->is_spare_on = err == 0;
 		return;
 	}
-	for (unsigned int i = 0; i < 200; i++) {
-		err = mm_swapoff(f->w.sys, f->spare);
-		if (err != -EAGAIN)
-			break;
-		world_step(&f->w);
-	}
-	assert_true(err == 0 || err == -EAGAIN || err == -ENOMEM);
+	UNTIL_DONE(&f->w, err, mm_swapoff(f->w.sys, f->spare));
+	assert_true(err == 0 || err == -ENOMEM);
 	f->is_spare_on = err != 0;
 	f->nr_swapoffs += err == 0;
 }
@@ -318,7 +310,7 @@ static void ram_and_swap_come_and_go(void **state)
 		read_all(&f);
 		while (f.nr > 1)
 			step_exit(&f);
-		for (unsigned int i = 0; f.is_spare_on && i < 50; i++)
+		if (f.is_spare_on)
 			step_swap(&f);
 		assert_false(f.is_spare_on);
 		read_all(&f);

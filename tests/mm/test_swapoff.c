@@ -368,6 +368,71 @@ static void spaces_may_die_meanwhile(void **state)
 	finish(&w, NULL);
 }
 
+#define FAMILY	     4
+#define FAMILY_PAGES 200
+
+struct family {
+	struct world w; /* has one of the spaces at a time */
+	struct mm *mms[FAMILY];
+	struct model_page models[FAMILY][WORLD_PAGES];
+};
+
+/* A space and its children, whose numbers follow each other; all name the same slots. */
+static void family_create(struct family *f, const struct world_config *cfg)
+{
+	world_create(&f->w, cfg);
+	world_map(&f->w, 0, FAMILY_PAGES, RW);
+	write_all(&f->w, FAMILY_PAGES);
+	world_advise(&f->w, 0, FAMILY_PAGES, MM_MADV_PAGEOUT);
+	world_settle(&f->w);
+	f->mms[0] = f->w.mm;
+	for (unsigned int i = 0; i < FAMILY; i++) {
+		if (i > 0)
+			assert_int_equal(mm_fork(f->w.mm, &f->mms[i]), 0);
+		memcpy(f->models[i], f->w.model, sizeof(f->w.model));
+	}
+}
+
+static void family_each(struct family *f, void (*do_all)(struct world *w, unsigned int nr))
+{
+	for (unsigned int i = FAMILY; i-- > 0;) {
+		f->w.mm = f->mms[i];
+		memcpy(f->w.model, f->models[i], sizeof(f->w.model));
+		do_all(&f->w, FAMILY_PAGES);
+		memcpy(f->models[i], f->w.model, sizeof(f->w.model));
+	}
+}
+
+/* Each slot is read once. When all have written, RAM holds not half of it. */
+static void slots_that_a_family_shares_come_back(void **state)
+{
+	static struct family f;
+
+	(void)state;
+	for (unsigned int k = 0; k < NR_KINDS; k++) {
+		struct world_config cfg = WORLD_CONFIG_DEFAULT;
+		struct swapdev *more;
+
+		cfg.caps = kinds[k].caps;
+		cfg.mode = kinds[k].mode;
+		family_create(&f, &cfg);
+		assert_int_equal(swapoff(&f.w, f.w.dev), 0);
+		assert_int_equal(WSTAT(&f.w, pswpin), FAMILY_PAGES);
+		family_each(&f, read_all);
+		assert_int_equal(WSTAT(&f.w, pgmajfault), 0);
+		assert_int_equal(mm_swapon(f.w.sys, f.w.dev, 0), 0);
+		family_each(&f, write_all);
+		assert_int_equal(swapoff(&f.w, f.w.dev), -ENOMEM);
+		family_each(&f, read_all);
+		more = more_swap(&f.w, 2048, 5);
+		assert_int_equal(swapoff(&f.w, f.w.dev), 0);
+		family_each(&f, read_all);
+		for (unsigned int i = 1; i < FAMILY; i++)
+			mm_destroy(f.mms[i]);
+		finish(&f.w, more);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(everything_is_read_back),
 	cmocka_unit_test(what_does_not_fit_goes_to_the_other_area),
@@ -380,5 +445,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(overcommit_is_asked),
 	cmocka_unit_test(arguments_are_checked),
 	cmocka_unit_test(spaces_may_die_meanwhile),
+	cmocka_unit_test(slots_that_a_family_shares_come_back),
 };
 TEST_MAIN(tests)
