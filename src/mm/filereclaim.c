@@ -56,6 +56,14 @@ static bool is_pinned(const struct page *page)
 	return page->refs > 1 + page->mapcount + (page_has(page, PG_swapcache) ? 1u : 0);
 }
 
+/* Has shared memory no good copy in swap? One in an area that leaves is given up. */
+static bool shmem_needs_slot(struct mm_system *sys, struct page *page)
+{
+	if (page_has(page, PG_swapcache) && !swap_slot_may_stay(sys, page_swap(page)))
+		page_mark_dirty(sys, page);
+	return page_has(page, PG_dirty);
+}
+
 /**
  * filemap_evict() - what can be decided of a page without I/O.
  * @page: PG_file, isolated.
@@ -86,7 +94,7 @@ bool filemap_evict(struct mapper_scan *rc, struct page *page, enum policy_verdic
 	rc->was_refused |= result == UNMAP_REFUSED;
 	if (result != UNMAP_DONE || is_pinned(page) || page_has(page, PG_writeback))
 		return true;
-	if (page_is_shmem(page) && page_has(page, PG_dirty))
+	if (page_is_shmem(page) && shmem_needs_slot(rc->sys, page))
 		return false;
 	*ret_verdict = POLICY_GONE;
 	if (page_is_cache(page)) {

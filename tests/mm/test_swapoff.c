@@ -433,6 +433,51 @@ static void slots_that_a_family_shares_come_back(void **state)
 	}
 }
 
+/* One page of shared memory is evicted, until its write is under way or it is gone. */
+static void evict_shared(struct world *w)
+{
+	int err;
+
+	while ((err = mm_advise(w->mm, world_va(0), PAGE_SIZE, MM_MADV_PAGEOUT)) == -EAGAIN)
+		world_step(w);
+	assert_int_equal(err, 0);
+}
+
+/* A tree, too, gets no slot of it any more, though the copy there is good. */
+static void shared_memory_goes_to_the_other_area(void **state)
+{
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct swapdev *more;
+	struct world w;
+	vaddr_t addr;
+
+	(void)state;
+	cfg.mode = SWAPDEV_MEM_HELD;
+	world_create(&w, &cfg);
+	assert_int_equal(mm_map(w.mm, world_va(0), PAGE_SIZE, RW,
+				MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED, &addr),
+			 0);
+	assert_in_range(mm_fault(w.mm, addr, MM_ACCESS_WRITE), 0, MM_FAULT_MAJOR);
+	evict_shared(&w);
+	assert_int_equal(WSTAT(&w, nr_writeback), 1);
+	/* the fault waits for the write, and wants the page to stay then */
+	assert_int_equal(mm_fault(w.mm, addr, MM_ACCESS_READ), MM_FAULT_RETRY);
+	assert_int_equal(swapdev_mem_deliver(w.dev, 1), 1);
+	world_settle(&w);
+	assert_int_equal(WSTAT(&w, pswpout), 1); /* clean, and it has its slot */
+	more = more_swap(&w, 64, -1);
+	assert_int_equal(mm_swapoff(w.sys, w.dev), -EAGAIN);
+	assert_int_equal(w.sys->swap_areas[0]->nr_used, 1);
+	evict_shared(&w);
+	assert_int_equal(w.sys->swap_areas[0]->nr_used, 0);
+	assert_int_equal(w.sys->swap_areas[1]->nr_used, 1);
+	swapdev_mem_deliver(more, 1);
+	world_settle(&w);
+	assert_int_equal(swapoff(&w, w.dev), 0);
+	assert_int_equal(mm_unmap(w.mm, addr, PAGE_SIZE), 0);
+	finish(&w, more);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(everything_is_read_back),
 	cmocka_unit_test(what_does_not_fit_goes_to_the_other_area),
@@ -446,5 +491,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(arguments_are_checked),
 	cmocka_unit_test(spaces_may_die_meanwhile),
 	cmocka_unit_test(slots_that_a_family_shares_come_back),
+	cmocka_unit_test(shared_memory_goes_to_the_other_area),
 };
 TEST_MAIN(tests)
