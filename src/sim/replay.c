@@ -228,8 +228,9 @@ static inline bool tlb_has(struct sim_replay *r, const struct trace_access *acce
 }
 
 /* One page of an access. */
-static inline int reference(struct sim_replay *r, const struct trace_access *access,
-			    struct sim_error *error)
+static inline __attribute__((always_inline)) int reference(struct sim_replay *r,
+							   const struct trace_access *access,
+							   struct sim_error *error)
 {
 	struct sim_region *region;
 
@@ -307,14 +308,6 @@ static int access_pages(struct sim_replay *r, const struct trace_access *access,
 	return 0;
 }
 
-static int access_memory(struct sim_replay *r, const struct trace_access *access,
-			 struct sim_error *error)
-{
-	if ((access->va & ~PAGE_MASK) + access->size <= PAGE_SIZE)
-		return reference(r, access, error);
-	return access_pages(r, access, error);
-}
-
 static int access_file(struct sim_replay *r, const struct trace_access *access,
 		       struct sim_error *error)
 {
@@ -337,7 +330,7 @@ static int access_other(struct sim_replay *r, const struct trace_access *access,
 
 	if (err)
 		return err;
-	return (access->file ? access_file : access_memory)(r, access, error);
+	return (access->file ? access_file : access_pages)(r, access, error);
 }
 
 static inline int access_one(struct sim_replay *r, const struct trace_access *access,
@@ -346,7 +339,9 @@ static inline int access_one(struct sim_replay *r, const struct trace_access *ac
 	if (access->file || access->op > TRACE_EXEC || access->size == 0 ||
 	    access->va >= SIM_FILES_START || access->size > SIM_FILES_START - access->va)
 		return access_other(r, access, error);
-	return access_memory(r, access, error);
+	if ((access->va & ~PAGE_MASK) + access->size <= PAGE_SIZE)
+		return reference(r, access, error);
+	return access_pages(r, access, error);
 }
 
 /**
