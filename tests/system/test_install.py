@@ -32,7 +32,7 @@ class Install(unittest.TestCase):
         for place in PLACES:
             self.assertEqual(sum(bool(re.fullmatch(place, path)) for path in found), 1, place)
         for path in found:
-            self.assertRegex(path, r"^(bin/ration$|lib.*/ration/|share/man/)")
+            self.assertRegex(path, r"^(bin/ration$|lib.*/ration/|share/(man|doc/ration)/)")
 
     def test_the_launcher_finds_its_library(self):
         done = subprocess.run([self.prefix / "bin" / "ration", "run", "--ram", "16M", "echo", "ran"],
