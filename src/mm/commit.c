@@ -40,11 +40,7 @@
  */
 uint64_t sys_ram_pages(const struct mm_system *sys)
 {
-	uint64_t pages = 0;
-
-	for (unsigned int i = 0; i < sys->nr_zones; i++)
-		pages += sys->zones[i].managed;
-	return pages - sys->balloon.nr;
+	return zones_managed_pages(sys) - sys->balloon.nr;
 }
 
 static uint64_t ram_and_swap_pages(const struct mm_system *sys)

@@ -337,15 +337,6 @@ static void area_drain(struct mm_system *sys, struct vmalloc *vm, struct vmap_ar
 	}
 }
 
-static uint64_t ram_pages(const struct mm_system *sys)
-{
-	uint64_t sum = 0;
-
-	for (unsigned int i = 0; i < sys->nr_zones; i++)
-		sum += sys->zones[i].managed;
-	return sum;
-}
-
 static int vmalloc_locked(struct mm_system *sys, uint64_t nr_pages, bool is_zeroed,
 			  vaddr_t *ret_addr)
 {
@@ -376,7 +367,7 @@ static int vmalloc(struct mm_system *sys, uint64_t size, bool is_zeroed, vaddr_t
 	if (size == 0)
 		return -EINVAL;
 	if (!checked_align_up(size, PAGE_SIZE, &aligned) ||
-	    aligned >> PAGE_SHIFT > ram_pages(sys))
+	    aligned >> PAGE_SHIFT > zones_managed_pages(sys))
 		return -ENOMEM;
 	sys_lock(sys);
 	err = vmalloc_locked(sys, aligned >> PAGE_SHIFT, is_zeroed, ret_addr);

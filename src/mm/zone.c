@@ -174,7 +174,10 @@ uint64_t zone_default_min_free_kbytes(uint64_t lowmem_kbytes)
 	return min_u64(max_u64(kbytes, MIN_FREE_KBYTES_MIN), MIN_FREE_KBYTES_MAX);
 }
 
-static uint64_t managed_pages(const struct mm_system *sys)
+/**
+ * zones_managed_pages() - frames of all zones, free or in use (Linux's managed_pages).
+ */
+uint64_t zones_managed_pages(const struct mm_system *sys)
 {
 	uint64_t sum = 0;
 
@@ -253,7 +256,7 @@ void zones_set_reclaim_active(struct mm_system *sys, bool is_active)
  */
 uint64_t zones_default_min_free_kbytes(const struct mm_system *sys)
 {
-	return zone_default_min_free_kbytes(managed_pages(sys) * KBYTES_PER_PAGE);
+	return zone_default_min_free_kbytes(zones_managed_pages(sys) * KBYTES_PER_PAGE);
 }
 
 /**
@@ -269,7 +272,7 @@ uint64_t zones_default_min_free_kbytes(const struct mm_system *sys)
 void zones_setup_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
 			    uint32_t watermark_scale_factor)
 {
-	uint64_t all = managed_pages(sys);
+	uint64_t all = zones_managed_pages(sys);
 	uint64_t higher = 0;
 
 	if (all == 0)

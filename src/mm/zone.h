@@ -73,6 +73,7 @@ int page_alloc(struct mm_system *sys, unsigned int order, enum gfp gfp, struct p
 void page_free(struct mm_system *sys, struct page *page, unsigned int order);
 void pcp_drain(struct mm_system *sys);
 uint64_t zones_free_pages(const struct mm_system *sys);
+uint64_t zones_managed_pages(const struct mm_system *sys);
 
 int zone_check(struct mm_system *sys);
 

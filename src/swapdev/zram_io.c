@@ -19,9 +19,8 @@
 #include "swapdev/common.h"
 
 #define BATCH 32
-#define PUTS_MAX                                                                     \
-	4 /* tries to store a page while others take the frames that were got for it \
-	   */
+/* Tries to store a page while others take the frames that were got for it. */
+#define PUTS_MAX 4
 
 #define PASS_ON 1 /* in place of an error: the device behind is to do it */
 

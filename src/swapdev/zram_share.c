@@ -19,8 +19,8 @@
  *
  * What is above the limit moves on to the devices behind as ever (zram_writeback.c), objects
  * first, then same-filled pages, whose tables are frames too. So it is, too, where the manager
- *is about to say that memory has run out: zram_squeeze(). Where one area has nothing behind it,
- * its pages stay; without any device behind the limit is the share, always.
+ * is about to say that memory has run out: zram_squeeze(). Where one area has nothing behind
+ * it, its pages stay; without any device behind the limit is the share, always.
  *
  * Where the limit begins is the caller's affair (zram_config.frames_first).
  */

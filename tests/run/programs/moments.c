@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * moments PAGES ROUNDS THREADS SEED: each child of a fork sees all memory as it was at the
- *fork.
+ * moments PAGES ROUNDS THREADS SEED: each child of a fork sees memory as it was at the fork.
  *
  * Threads change pages all the time, and each tells in versions[] (which is not managed: the
  * kernel's fork copies it) what a page is to hold. Two kinds of pages:
  *
  *	kept   changed under a lock that the forking thread holds; the child demands versions[]
  *	free   changed from the first word to the last with no lock, also while the fork is
- *under way; the child demands words of one version up to a place, and of the one before after
- *it, and neither older than before the fork nor newer than after
+ *	       under way; the child demands words of one version up to a place, and of the one
+ *	       before after it, and neither older than before the fork nor newer than after
  *
  * What is in a page goes all ways there are: same-filled, compressible, incompressible, zero
  * after MADV_DONTNEED, read by the kernel from a pipe. The child then changes half of the kept
