@@ -29,8 +29,9 @@
  * write managed memory must keep it resident meanwhile.
  *
  * A file is shared with the child of a fork, who may not see it: no mapping of it is inherited
- * (MADV_DONTFORK, which mremap() keeps). A copy is made before the fork, with all frames at
- * rest (machine_memfd_copy()), which the child puts in its place (machine_memfd_adopt()).
+ * (MADV_DONTFORK, which mremap() keeps). A second file is made for the child
+ * (machine_memfd_create_copy()), filled with all frames at rest (machine_memfd_copy()), and put
+ * in the place of the first by the child (machine_memfd_adopt()).
  *
  * Invariants
  * 1. va_of[n] is where frame n is mapped in the window, 0 if nowhere.
@@ -476,37 +477,44 @@ static int copy_range(const struct machine_memfd *mf, int fd, uint64_t at, uint6
 }
 
 /**
- * machine_memfd_copy() - a copy of the file, for the child of a fork.
+ * machine_memfd_create_copy() - an empty file, for the child of a fork.
+ *
+ * Return: a descriptor of it, close-on-exec, the caller's; -ENOMEM, -EMFILE, -ENFILE.
+ */
+int machine_memfd_create_copy(const struct machine *m)
+{
+	return file_create((uint64_t)m->nr_frames * PAGE_SIZE);
+}
+
+/**
+ * machine_memfd_copy() - copy the frames into the child's file.
+ * @fd: a descriptor of machine_memfd_create_copy()'s file. May hold an older copy: what that
+ *	has in frames that are not wanted now, stays.
  * @used: the first frame at @pfn or after it whose content is wanted, and in *@ret_end where
  *	the frames after it are not wanted any more; @pfn past the last frame if there is none.
  *	Frames that are not wanted are not looked at, for that would give them memory.
  *
- * Return: a descriptor of it, close-on-exec, the caller's; -ENOMEM, -ENOSPC, -EMFILE, -ENFILE.
- * Context: nobody writes a frame meanwhile.
+ * Return: 0; -ENOMEM, -ENOSPC. Context: nobody writes a frame meanwhile.
  */
-int machine_memfd_copy(struct machine *m,
+int machine_memfd_copy(struct machine *m, int fd,
 		       pfn_t (*used)(const void *arg, pfn_t pfn, pfn_t *ret_end),
 		       const void *arg)
 {
 	struct machine_memfd *mf = memfd_of(m);
-	int fd = file_create(ram_bytes(mf));
 	int err = 0;
 
-	if (fd < 0)
-		return fd;
 	for (pfn_t pfn = 0, end; !err; pfn = end) {
 		pfn = used(arg, pfn, &end);
 		if (pfn >= m->nr_frames)
-			return fd;
+			break;
 		err = copy_range(mf, fd, pfn * PAGE_SIZE, end * PAGE_SIZE);
 	}
-	sys_call2(SYS_close, fd, 0);
 	return err;
 }
 
 /**
  * machine_memfd_adopt() - the child of a fork goes on with the copy.
- * @fd: of machine_memfd_copy(); it stays the caller's.
+ * @fd: of machine_memfd_create_copy(), filled; it stays the caller's.
  *
  * Frames keep their addresses. The window is as the fork left it: nothing of it is mapped but
  * what was lent, and what is not the machine's.

@@ -26,7 +26,8 @@ struct machine_memfd_stats {
 int machine_memfd_create(const struct machine_memfd_config *cfg, struct machine **ret_machine);
 void machine_memfd_destroy(struct machine *m);
 
-int machine_memfd_copy(struct machine *m,
+int machine_memfd_create_copy(const struct machine *m);
+int machine_memfd_copy(struct machine *m, int fd,
 		       pfn_t (*used)(const void *arg, pfn_t pfn, pfn_t *ret_end),
 		       const void *arg);
 int machine_memfd_adopt(struct machine *m, int fd);

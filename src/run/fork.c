@@ -9,7 +9,7 @@
  *	program's thread               service thread
  *	prepare handler (ours last)
  *	  malloc's locks
- *	  an entry for the child
+ *	  an entry for the child, and a file for its frames where fork(2) does not copy them
  *	  FREEZE -------------------->   close the gate, mm_fork_prepare() until it is quiet
  *	fork(2)                          (frozen: nobody runs manager code)
  *	parent handler
@@ -61,7 +61,7 @@ static struct {
 	const void *thread;    /* its control block */
 	struct rt_bequest bequest;
 	int err;	   /* why there can be no child */
-	int copy;	   /* of rt_port_copy(); 0: none */
+	int copy;	   /* of rt_port_create_copy(); 0: none */
 	uint64_t signals;  /* the mask to go back to */
 	bool was_threaded; /* the C library's locks are to be taken */
 	bool has_altstack; /* old_stack is to be put back */
@@ -261,8 +261,12 @@ static int freeze(struct runtime *rt)
 		err = rt_bequest_make(rt, &fk.bequest);
 	if (err)
 		return err;
+	fk.copy = rt_port_create_copy(rt);
+	if (fk.copy < 0)
+		return fk.copy;
 	request.args[0] = (uint64_t)sys_call2(SYS_gettid, 0, 0);
 	request.args[1] = fk.bequest.slot;
+	request.args[2] = (uint64_t)fk.copy;
 	return (int)rt_service_call(&request);
 }
 
@@ -279,10 +283,8 @@ static void fork_prepare(void)
 	malloc_fork_prepare();
 	fk.signals = signals;
 	fk.was_threaded = was_threaded;
+	fk.copy = 0;
 	fk.err = freeze(&rt_runtime);
-	fk.copy = fk.err ? 0 : rt_port_copy(&rt_runtime);
-	if (fk.copy < 0)
-		fk.err = fk.copy;
 	fk.thread = current_thread();
 	if (was_threaded)
 		segv_take();

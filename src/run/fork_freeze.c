@@ -11,7 +11,8 @@
  * for.
  *
  * A page that is not in a frame (fresh, or in swap) cannot be lent. For the forking thread the
- * freeze is undone, the fault served, and the freeze done again: it cannot fork meanwhile. For
+ * freeze is undone, the fault served, and the freeze done again, with a new copy of the frames
+ * where fork(2) makes none: the thread cannot fork meanwhile. For
  * the others nothing can be done, for the process might be copied at any moment; so after
  * GIVE_UP_NS the fork is given up. Whether that is safe is decided like this:
  *
@@ -52,6 +53,7 @@ struct lent {
 static struct {
 	int tid; /* who forks */
 	unsigned int child_slot;
+	int copy; /* its descriptor of rt_port_create_copy(); 0: none */
 	uint64_t since_ns;
 	struct lent lent[LENT_MAX];
 	unsigned int nr_lent;
@@ -71,7 +73,10 @@ static void wait_for_io(struct runtime *rt)
 	sys_call6(SYS_ppoll, (long)fds, rt->nr_swapdevs, (long)&timeout, 0, 0, 0);
 }
 
-/* The gate is closed. Return: 0 with the manager at rest, or -errno with it awake. */
+/*
+ * The gate is closed. Return: 0 with the manager at rest and all that the child is to have of
+ * it copied, or given to its entry; or -errno with it awake.
+ */
 static int freeze(struct runtime *rt)
 {
 	uint64_t give_up_ns = rt_now_ns() + FREEZE_TIMEOUT_NS;
@@ -80,9 +85,13 @@ static int freeze(struct runtime *rt)
 	while ((err = mm_fork_prepare(rt->mm)) != 0 && rt_now_ns() < give_up_ns)
 		wait_for_io(rt);
 	if (!err)
-		return 0;
-	mm_fork_parent(rt->mm, false);
-	return err == -EAGAIN ? -ETIMEDOUT : err;
+		err = rt_port_copy(rt, fz.tid, fz.copy);
+	if (err) {
+		mm_fork_parent(rt->mm, false);
+		return err == -EAGAIN ? -ETIMEDOUT : err;
+	}
+	run_share_fork(&rt->map, rt->slot, fz.child_slot);
+	return 0;
 }
 
 static void take_back_all(struct runtime *rt)
@@ -99,26 +108,27 @@ static void take_back_all(struct runtime *rt)
 
 /**
  * rt_fork_freeze() - bring the manager to rest, and let the child's entry own what ours owns.
- * @args: the forking thread's number; the child's entry.
+ * @args: the forking thread's number; the child's entry; the descriptor of its copy.
  *
- * Return: 0; -EBUSY: the kernel holds a page; -ETIMEDOUT. Then nothing is frozen.
+ * Return: 0; -EBUSY: the kernel holds a page; -ETIMEDOUT; -errno of rt_port_copy(). Then
+ * nothing is frozen.
  */
 long rt_fork_freeze(struct runtime *rt, const uint64_t *args)
 {
 	int err;
 
+	fz.tid = (int)args[0];
+	fz.child_slot = (unsigned int)args[1];
+	fz.copy = (int)args[2];
 	rt_gate_close(&rt->gate);
 	err = freeze(rt);
 	if (err) {
 		rt_gate_open(&rt->gate);
 		return err;
 	}
-	fz.tid = (int)args[0];
-	fz.child_slot = (unsigned int)args[1];
 	fz.since_ns = rt_now_ns();
 	fz.is_wanted = false;
 	fz.nr_lent = 0; /* in a child what the parent had lent was copied, too */
-	run_share_fork(&rt->map, rt->slot, fz.child_slot);
 	__atomic_store_n(&rt->is_frozen, true, __ATOMIC_SEQ_CST);
 	return 0;
 }
@@ -219,10 +229,8 @@ static void serve_wanted(struct runtime *rt)
 	fz.is_wanted = false;
 	if (result != MM_FAULT_MINOR && result != MM_FAULT_MAJOR)
 		rt_fault_refused(rt, &fz.wanted, result);
-	if (freeze(rt) == 0) {
-		run_share_fork(&rt->map, rt->slot, fz.child_slot);
+	if (freeze(rt) == 0)
 		return;
-	}
 	__atomic_store_n(&rt->is_frozen, false, __ATOMIC_SEQ_CST);
 	rt_gate_open(&rt->gate);
 }

@@ -3,12 +3,16 @@
  * Which machine it is, is known here and by nobody else of the runtime.
  *
  * The memory file's machine belongs to the program's fork as no other: the file is shared with
- * the child, so the forking thread copies it, and the child puts the copy in its place before
- * it looks at anything that lies in frames, the manager itself among them.
+ * the child. So the forking thread makes a second file, which the child inherits open; the
+ * service thread copies all frames into it, each time that it has brought the manager to rest;
+ * and the child puts it in the place of the first before it looks at anything that lies in
+ * frames, the manager itself among them.
  */
 #include "run/port.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -116,14 +120,38 @@ static pfn_t used_frames(const void *arg, pfn_t pfn, pfn_t *ret_end)
 }
 
 /**
- * rt_port_copy() - before a fork: what the child gets that fork(2) does not copy.
+ * rt_port_create_copy() - before a fork: a place for what fork(2) does not copy.
  *
- * Return: a descriptor for rt_port_adopt(); 0 where fork(2) copies all; -errno.
- * Context: the forking thread, with the manager at rest.
+ * Return: a descriptor for rt_port_copy() and rt_port_adopt(); 0 where fork(2) copies all;
+ * -errno. Context: the forking thread.
  */
-int rt_port_copy(struct runtime *rt)
+int rt_port_create_copy(struct runtime *rt)
 {
-	return rt->is_by_segv ? machine_memfd_copy(rt->machine, used_frames, rt->sys) : 0;
+	return rt->is_by_segv ? machine_memfd_create_copy(rt->machine) : 0;
+}
+
+/**
+ * rt_port_copy() - fill it, in the place of an older copy if there is one.
+ * @tid, @copy: who forks, and its descriptor; 0: there is nothing to be done.
+ *
+ * Return: 0 or -errno. Context: the service thread, with the manager at rest. Nothing of the
+ * manager may change from here until the fork is over, or it has to be called again: what is
+ * not in frames fork(2) copies, and both must be of one moment.
+ */
+int rt_port_copy(struct runtime *rt, int tid, int copy)
+{
+	char path[64];
+	int fd, err;
+
+	if (!copy)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/fd/%d", tid, copy);
+	fd = (int)sys_call3(SYS_open, (long)path, O_WRONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	err = machine_memfd_copy(rt->machine, fd, used_frames, rt->sys);
+	sys_call2(SYS_close, fd, 0);
+	return err;
 }
 
 /**
@@ -140,7 +168,7 @@ bool rt_port_is_inherited(const struct runtime *rt)
 
 /**
  * rt_port_adopt() - in the child, before it looks at any frame.
- * @copy: of rt_port_copy(); it is closed.
+ * @copy: of rt_port_create_copy(); it is closed.
  *
  * Return: 0 or -errno.
  */

@@ -19,7 +19,7 @@ enum rt_op {
 	RT_OP_ADVISE,	   /* addr, len, advice */
 	RT_OP_BRK,	   /* brk; answers as the system call does: where the break is then */
 	RT_OP_SBRK,	   /* delta; answers where the break was */
-	RT_OP_FORK_FREEZE, /* tid, slot */
+	RT_OP_FORK_FREEZE, /* tid, slot, descriptor of rt_port_create_copy() */
 	RT_OP_FORK_THAW,
 	RT_OP_FAULT, /* address, MM_ACCESS_*, thread: of the signal engine */
 	RT_NR_OPS,

@@ -114,10 +114,12 @@ bool swap_share_is_exclusive(const struct swap_share *share, uint64_t cluster,
 }
 
 /**
- * swap_share_fork() - give a child all that its parent holds.
+ * swap_share_fork() - give a child what its parent holds, and nothing else.
  * @share: of the run.
  * @parent: the process that is about to fork.
  * @child: a free owner number, claimed for the child.
+ *
+ * May be called again before the fork, when what the parent holds has changed.
  *
  * Context: in the parent, before the fork, while no thread of it takes clusters or submits
  * writes; a fork that fails is undone by swap_share_release(@child).
@@ -127,9 +129,14 @@ void swap_share_fork(struct swap_share *share, unsigned int parent, unsigned int
 	uint64_t from = owner_bit(parent), to = owner_bit(child);
 
 	MM_ASSERT(from != to);
-	for (uint64_t i = 0; i < share->nr_clusters; i++)
-		if (__atomic_load_n(&share->owners[i], __ATOMIC_RELAXED) & from)
+	for (uint64_t i = 0; i < share->nr_clusters; i++) {
+		uint64_t owners = __atomic_load_n(&share->owners[i], __ATOMIC_RELAXED);
+
+		if (owners & from)
 			__atomic_fetch_or(&share->owners[i], to, __ATOMIC_ACQ_REL);
+		else if (owners & to)
+			__atomic_fetch_and(&share->owners[i], ~to, __ATOMIC_RELEASE);
+	}
 }
 
 /**

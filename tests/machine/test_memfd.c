@@ -198,9 +198,13 @@ static void after_a_fork_each_has_its_own(void **state)
 	(void)state;
 	assert_int_equal(pipe(down), 0);
 	for (pfn_t i = 0; i < FEW_FRAMES; i++)
-		*frame(&f, i) = i + 100;
-	copy = machine_memfd_copy(f.m, used_frames, NULL);
+		*frame(&f, i) = i;
+	copy = machine_memfd_create_copy(f.m);
 	assert_true(copy >= 0);
+	assert_int_equal(machine_memfd_copy(f.m, copy, used_frames, NULL), 0);
+	for (pfn_t i = 0; i < FEW_FRAMES; i++)
+		*frame(&f, i) = i + 100;
+	assert_int_equal(machine_memfd_copy(f.m, copy, used_frames, NULL), 0);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)

@@ -163,6 +163,11 @@ class Runtime(unittest.TestCase):
                 self.check_same(PROGRAM["moments"], "1280", "2", "3", seed, ram="4M",
                                 switches=switches, options=["--zram", tier])
 
+    def test_what_the_forking_thread_still_touches_is_of_the_same_moment(self):
+        for ram, tier in (("8M", "50%"), ("4M", "50%"), ("4M", "off")):
+            with self.subTest(ram=ram, tier=tier):
+                self.check_same(PROGRAM["late"], "12", "3", ram=ram, options=["--zram", tier])
+
     def test_a_fork_on_managed_memory(self):
         self.check_same(PROGRAM["stacks"], ram="16M")
 

@@ -85,6 +85,23 @@ static void fork_shares_until_one_lets_go(void **state)
 	share_free(share);
 }
 
+static void a_second_look_before_the_fork_counts(void **state)
+{
+	struct swap_share *share = share_make();
+
+	(void)state;
+	assert_true(swap_share_get(share, 2, 0));
+	assert_true(swap_share_get(share, 3, 0));
+	swap_share_fork(share, 0, 1);
+	swap_share_put(share, 2, 0);
+	assert_true(swap_share_get(share, 4, 0));
+	swap_share_fork(share, 0, 1);
+	assert_int_equal(share->owners[2], 0);
+	assert_int_equal(share->owners[3], 3);
+	assert_int_equal(share->owners[4], 3);
+	share_free(share);
+}
+
 static void release_lets_go_of_all(void **state)
 {
 	struct swap_share *share = share_make();
@@ -243,6 +260,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(counts_clusters),
 	cmocka_unit_test(one_gets_it),
 	cmocka_unit_test(fork_shares_until_one_lets_go),
+	cmocka_unit_test(a_second_look_before_the_fork_counts),
 	cmocka_unit_test(release_lets_go_of_all),
 	cmocka_unit_test(never_two_exclusive_owners),
 	cmocka_unit_test(a_killed_owner_is_released),
