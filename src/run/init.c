@@ -216,8 +216,7 @@ static int make_manager(struct runtime *rt)
 	cfg.cpu = current_cpu;
 	cfg.wake = rt_engine_wake;
 	cfg.wake_kswapd = rt_kswapd_wake;
-	/* Not of a memory file: docs/limits.md, "Seen, and not explained". */
-	cfg.is_reclaim_by_faults = rt->is_by_signal && !rt->is_by_segv;
+	cfg.is_reclaim_by_faults = rt->is_by_signal;
 	cfg.arg = rt;
 	cfg.vmstat = rt->map.share->procs[rt->slot].vmstat;
 	err = mm_system_create(&cfg, &rt->sys);
