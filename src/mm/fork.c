@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "mm/mlock.h"
 #include "mm/reclaim.h"
 #include "mm/vma.h"
 
@@ -152,6 +153,8 @@ void mm_fork_parent(struct mm *mm, bool did_fork)
  * @vmstat: where the child's counters go, NR_MM_VMSTAT of them; present values are carried
  * over, events start at 0. NULL: inside the system.
  *
+ * As in Linux the child's memory is not locked.
+ *
  * The machine has its window again, and the devices are open again. Return: 0, or -errno of the
  * machine's region(); then the address space is not whole and the child must not go on.
  * Context: takes sys->lock; no other thread exists yet.
@@ -170,6 +173,7 @@ int mm_fork_child(struct mm *mm, uint64_t *vmstat)
 	sys->vmstat = vmstat;
 	swap_seal_clusters(sys);
 	swapoff_forget(sys);
+	mm_unlock_areas(mm);
 	err = mm_replay_regions(mm);
 	if (!err)
 		thaw(mm);

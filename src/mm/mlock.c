@@ -422,6 +422,17 @@ int mm_mlockall(struct mm *mm, int flags)
 }
 
 /**
+ * mm_unlock_areas() - nothing of the address space is locked, nor will be: for a fork's child.
+ *
+ * Context: sys->lock held, mm write-locked.
+ */
+void mm_unlock_areas(struct mm *mm)
+{
+	mm->def_flags = 0;
+	lock_all(mm, 0);
+}
+
+/**
  * mm_munlockall() - munlockall(2).
  *
  * Return: 0; -EAGAIN: the call is to be made again.
@@ -433,7 +444,6 @@ int mm_munlockall(struct mm *mm)
 
 	if (err)
 		return err;
-	mm->def_flags = 0;
-	lock_all(mm, 0);
+	mm_unlock_areas(mm);
 	return mm_write_end(mm, 0);
 }

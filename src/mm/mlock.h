@@ -18,6 +18,7 @@ bool page_is_in_locked_area(struct mm_system *sys, struct page *page);
 /* Areas. */
 #define VMA_LOCKED_ANY (VMA_LOCKED | VMA_LOCKONFAULT)
 
+void mm_unlock_areas(struct mm *mm);
 bool mm_lock_allows(const struct mm *mm, uint64_t pages);
 int mm_populate(struct mm *mm, struct mm_range range); /* without sys->lock */
 

@@ -16,14 +16,17 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "base/checked.h"
 #include "base/log.h"
 #include "machine/host.h"
 #include "policy/two_lists.h"
 #include "run/boot.h"
 #include "run/complain.h"
 #include "run/fork.h"
+#include "run/interpose.h"
 #include "run/malloc_backend.h"
 #include "run/port.h"
 #include "run/runtime.h"
@@ -33,7 +36,8 @@
 #include "run/trap.h"
 #include "swapdev/file.h"
 
-#define RUN_IS_OVER 1 /* no error: the launcher is gone */
+#define MEMLOCK_PART 8 /* of the RAM, one in so many */
+#define RUN_IS_OVER  1 /* no error: the launcher is gone */
 
 struct runtime rt_runtime;
 
@@ -200,6 +204,21 @@ static int make_swapdevs(struct runtime *rt)
 	return err;
 }
 
+/*
+ * What mlock() may keep, which is what programs lock to hide it from swap: keys. The rest of
+ * the budget is there to be shared out. As in Linux root is not bound by the limit.
+ */
+static uint64_t memlock_bytes(const struct runtime *rt)
+{
+	uint64_t bytes = rt->map.share->ram_bytes / MEMLOCK_PART;
+	struct rlimit64 limit;
+
+	if (sys_call2(SYS_geteuid, 0, 0) != 0 &&
+	    sys_call4(SYS_prlimit64, 0, RLIMIT_MEMLOCK, 0, (long)&limit) == 0)
+		bytes = min_u64(bytes, limit.rlim_cur);
+	return bytes;
+}
+
 static int make_manager(struct runtime *rt)
 {
 	struct mm_config cfg = MM_CONFIG_DEFAULT;
@@ -208,6 +227,7 @@ static int make_manager(struct runtime *rt)
 	cfg.machine = rt->machine;
 	cfg.policy = &policy_two_lists;
 	cfg.nr_cpus = RT_HANDLERS_MAX;
+	cfg.memlock_bytes = memlock_bytes(rt);
 	cfg.swappiness = rt->map.share->swappiness;
 	/* What a program is promised is the host's affair: it has its own limit. */
 	cfg.overcommit_memory = MM_OVERCOMMIT_ALWAYS;
@@ -305,6 +325,7 @@ __attribute__((constructor(101))) static void init(int argc, char **argv, char *
 
 	(void)argc;
 	(void)argv;
+	rt_dlopen_init();
 	if (!path)
 		return;
 	err = rt_threads_init();

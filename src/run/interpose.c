@@ -302,14 +302,11 @@ EXPORT ssize_t vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int
 	return answer(do_vmsplice(fd, iov, nr, flags));
 }
 
-/*
- * Managed memory cannot be locked: the budget is there to be shared out. ENOMEM is what
- * mlock(2) says where more is asked than may be locked, and programs are prepared for that.
- */
+/* Of managed memory a part of the budget can be locked, as with RLIMIT_MEMLOCK (init.c). */
 long rt_do_mlock(const void *addr, size_t len, unsigned int flags)
 {
 	if (len > 0 && touches(addr, len))
-		return -ENOMEM;
+		return ask(RT_OP_LOCK, (uint64_t)addr, len, flags, 0, 0);
 	if (flags == 0)
 		return sys_call2(SYS_mlock, (long)addr, (long)len);
 	return sys_call3(SYS_mlock2, (long)addr, (long)len, flags);
@@ -325,11 +322,24 @@ EXPORT int mlock2(const void *addr, size_t len, unsigned int flags)
 	return (int)answer(rt_do_mlock(addr, len, flags));
 }
 
-EXPORT int munlock(const void *addr, size_t len)
+long rt_do_munlock(const void *addr, size_t len)
 {
 	if (len > 0 && touches(addr, len))
-		return 0;
-	return (int)answer(sys_call2(SYS_munlock, (long)addr, (long)len));
+		return ask(RT_OP_UNLOCK, (uint64_t)addr, len, 0, 0, 0);
+	return sys_call2(SYS_munlock, (long)addr, (long)len);
+}
+
+EXPORT int munlock(const void *addr, size_t len)
+{
+	return (int)answer(rt_do_munlock(addr, len));
+}
+
+/* Of all memory that would be more than the budget allows; programs are prepared for ENOMEM. */
+EXPORT int munlockall(void)
+{
+	if (rt_is_managed())
+		ask(RT_OP_UNLOCK_ALL, 0, 0, 0, 0, 0);
+	return (int)answer(sys_call2(SYS_munlockall, 0, 0));
 }
 
 EXPORT int mlockall(int flags)

@@ -7,11 +7,14 @@
 
 #include <sys/types.h>
 
+void rt_dlopen_init(void); /* dlopen_wrap.c */
+
 long rt_do_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
 long rt_do_munmap(void *addr, size_t len);
 long rt_do_mprotect(void *addr, size_t len, int prot);
 long rt_do_mremap(void *addr, size_t old_len, size_t new_len, int flags, void *new_addr);
 long rt_do_madvise(void *addr, size_t len, int advice);
 long rt_do_mlock(const void *addr, size_t len, unsigned int flags);
+long rt_do_munlock(const void *addr, size_t len);
 
 #endif

@@ -17,6 +17,9 @@ enum rt_op {
 	RT_OP_PROTECT,	   /* addr, len, prot */
 	RT_OP_REMAP,	   /* addr, old_len, new_len, flags, new_addr */
 	RT_OP_ADVISE,	   /* addr, len, advice */
+	RT_OP_LOCK,	   /* addr, len, flags of mlock2() */
+	RT_OP_UNLOCK,	   /* addr, len */
+	RT_OP_UNLOCK_ALL,
 	RT_OP_BRK,	   /* brk; answers as the system call does: where the break is then */
 	RT_OP_SBRK,	   /* delta; answers where the break was */
 	RT_OP_FORK_FREEZE, /* tid, slot, descriptor of rt_port_create_copy() */

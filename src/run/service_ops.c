@@ -187,6 +187,65 @@ static long do_advise(struct runtime *rt, const uint64_t *args)
 	return err ? err : (has_hole ? -ENOMEM : 0);
 }
 
+/* One area, or what lies outside: by the kernel or by the manager. */
+static long lock_part(struct runtime *rt, const struct mm_area *part, int flags)
+{
+	uint64_t len = part->end - part->start;
+
+	if (part->is_foreign)
+		return sys_call3(SYS_mlock2, (long)part->start, (long)len, flags);
+	return UNTIL_DONE(rt, mm_mlock(rt->mm, part->start, len, flags));
+}
+
+static long unlock_part(struct runtime *rt, const struct mm_area *part, int flags)
+{
+	uint64_t len = part->end - part->start;
+
+	(void)flags;
+	if (part->is_foreign)
+		return sys_call2(SYS_munlock, (long)part->start, (long)len);
+	return UNTIL_DONE(rt, mm_munlock(rt->mm, part->start, len));
+}
+
+/* mlock2() and munlock(): unlike madvise(), they begin at any byte of a page. */
+static long for_areas(struct runtime *rt, const uint64_t *args, long outside,
+		      long (*do_part)(struct runtime *, const struct mm_area *, int))
+{
+	vaddr_t start = args[0] & PAGE_MASK, end, at;
+	struct mm_area part;
+	struct split s;
+	long err;
+
+	if (!range_is_valid(start, args[1] + (args[0] - start), &end))
+		return -EINVAL;
+	s = split_range(rt, start, end);
+	err = host_call_outside(outside, &s, (long)args[2]);
+	for (at = s.window_start; !err && at < s.window_end; at = part.end) {
+		if (!rt_area_next(rt, at, s.window_end, &part) || part.start != at)
+			return -ENOMEM;
+		err = do_part(rt, &part, (int)args[2]);
+	}
+	return err;
+}
+
+static long do_lock(struct runtime *rt, const uint64_t *args)
+{
+	if (args[2] & ~(uint64_t)MLOCK_ONFAULT)
+		return -EINVAL;
+	return for_areas(rt, args, SYS_mlock2, lock_part);
+}
+
+static long do_unlock(struct runtime *rt, const uint64_t *args)
+{
+	return for_areas(rt, args, SYS_munlock, unlock_part);
+}
+
+static long do_unlock_all(struct runtime *rt, const uint64_t *args)
+{
+	(void)args;
+	return UNTIL_DONE(rt, mm_munlockall(rt->mm));
+}
+
 static long do_remap(struct runtime *rt, const uint64_t *args)
 {
 	struct mm_area area;
@@ -248,6 +307,9 @@ long rt_service_do(struct runtime *rt, const struct rt_request *request)
 		[RT_OP_PROTECT] = do_protect,
 		[RT_OP_REMAP] = do_remap,
 		[RT_OP_ADVISE] = do_advise,
+		[RT_OP_LOCK] = do_lock,
+		[RT_OP_UNLOCK] = do_unlock,
+		[RT_OP_UNLOCK_ALL] = do_unlock_all,
 		[RT_OP_BRK] = do_brk,
 		[RT_OP_SBRK] = do_sbrk,
 		[RT_OP_FORK_FREEZE] = rt_fork_freeze,

@@ -48,6 +48,9 @@ static bool do_memory(long nr, const long *a, long *ret_ret)
 	case SYS_mlock2:
 		*ret_ret = rt_do_mlock(addr, len, (unsigned int)a[2]);
 		return true;
+	case SYS_munlock:
+		*ret_ret = rt_do_munlock(addr, len);
+		return true;
 	default:
 		return false;
 	}

@@ -4,6 +4,7 @@
  * is out. Each case makes its pages cold first (MADV_PAGEOUT, and waits until they are gone, if
  * it is managed), and prints what it found.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -620,6 +621,50 @@ static void vforks(void)
 	printf("vforks: system %#x\n", status);
 }
 
+/* What is locked stays in, and is the parent's alone. */
+static void locks(void)
+{
+	char *at = mmap(NULL, BIG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret, status = -1;
+	pid_t pid;
+
+	ret = mlock(at + 100, PAGE);
+	printf("locks: two pages %d, in %zu, sent out %d", ret, pages_in(at, 2 * PAGE),
+	       madvise(at, BIG, MADV_PAGEOUT) ? errno : 0);
+	printf(", dropped %d\n", madvise(at, PAGE, MADV_DONTNEED) ? errno : 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(madvise(at, BIG, MADV_DONTNEED) ? errno : 0);
+	waitpid(pid, &status, 0);
+	printf("locks: a child may drop them %#x", status);
+	ret = munlock(at, PAGE);
+	printf(", unlocked %d, dropped %d", ret, madvise(at, PAGE, MADV_DONTNEED) ? errno : 0);
+	printf(" and %d", madvise(at + PAGE, PAGE, MADV_DONTNEED) ? errno : 0);
+	ret = munlockall();
+	printf(", all %d and %d\n", ret, madvise(at, BIG, MADV_DONTNEED) ? errno : 0);
+	ret = mlock(at + BIG, 1 << 30) ? errno : 0;
+	printf("locks: a hole %d\n", ret);
+}
+
+/* -- Libraries -- */
+
+/*
+ * Opened so, a library would find the C library's free() and not the program's. It is found by
+ * the RUNPATH of the caller, $ORIGIN.
+ */
+static void deep(void)
+{
+	void *library = dlopen("libplugin.so", RTLD_NOW | RTLD_DEEPBIND);
+	void (*plugin_free)(void *) = NULL;
+
+	printf("deep: opened %d", library != NULL);
+	if (library)
+		plugin_free = (void (*)(void *))dlsym(library, "plugin_free");
+	for (size_t i = 1; plugin_free && i < 300; i++)
+		plugin_free(malloc(i * i));
+	printf(", freed %d\n", plugin_free != NULL);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -640,6 +685,8 @@ int main(int argc, char **argv)
 		{"stacks", stacks},
 		{"futexes", futexes},
 		{"vforks", vforks},
+		{"locks", locks},
+		{"deep", deep},
 		{"closed", closed},
 	};
 
