@@ -14,11 +14,11 @@ enum rt_op {
 	RT_OP_MAP,   /* addr, len, prot, flags: mmap() of what the manager manages */
 	RT_OP_PLACE, /* addr, len, prot, flags, from: the host's mapping at from moves there */
 	RT_OP_UNMAP, /* addr, len */
-	RT_OP_PROTECT,	   /* addr, len, prot */
-	RT_OP_REMAP,	   /* addr, old_len, new_len, flags, new_addr */
-	RT_OP_ADVISE,	   /* addr, len, advice */
-	RT_OP_LOCK,	   /* addr, len, flags of mlock2() */
-	RT_OP_UNLOCK,	   /* addr, len */
+	RT_OP_PROTECT, /* addr, len, prot */
+	RT_OP_REMAP,   /* addr, old_len, new_len, flags, new_addr */
+	RT_OP_ADVISE,  /* addr, len, advice */
+	RT_OP_LOCK,    /* addr, len, flags of mlock2() */
+	RT_OP_UNLOCK,  /* addr, len */
 	RT_OP_UNLOCK_ALL,
 	RT_OP_BRK,	   /* brk; answers as the system call does: where the break is then */
 	RT_OP_SBRK,	   /* delta; answers where the break was */
