@@ -37,6 +37,7 @@
 #define RED_ZONE	 128
 #define FRAME_ALIGN	 64
 #define BIT(sig)	 (1ull << ((sig)-1))
+#define NR_FAULT_SIGNALS 3
 
 extern const char rt_restorer[] __attribute__((visibility("hidden")));
 _Noreturn void rt_jump(void *handler, int sig, void *info, void *context, void *frame)
@@ -69,6 +70,13 @@ static uint32_t table_seq; /* atomic; odd: being written */
 
 static __thread stack_t own_stack;   /* the alternate stack that the program has asked for */
 static __thread uint64_t own_hidden; /* of RT_FAULT_SIGNALS, those that it has blocked */
+
+/* Sent, not caused by a fault, while they are so: one of each kind is kept, as by the kernel.
+ */
+static __thread struct {
+	uint64_t set;
+	siginfo_t infos[NR_FAULT_SIGNALS];
+} own_pending;
 
 static struct rt_action table_get(int sig)
 {
@@ -113,6 +121,32 @@ static long kernel_sigaction(int sig, const struct rt_action *new_action,
 {
 	return sys_call4(SYS_rt_sigaction, sig, (long)new_action, (long)ret_old,
 			 sizeof(uint64_t));
+}
+
+/* -- Signals of faults that are sent while the program blocks them -- */
+
+static const int fault_signals[NR_FAULT_SIGNALS] = {SIGBUS, SIGSEGV, SIGSYS};
+
+static void keep(int sig, const siginfo_t *info)
+{
+	for (unsigned int i = 0; i < NR_FAULT_SIGNALS; i++)
+		if (fault_signals[i] == sig && !(own_pending.set & BIT(sig)))
+			own_pending.infos[i] = *info;
+	own_pending.set |= BIT(sig);
+}
+
+/* They come again, to be handled before this returns. */
+static void release(void)
+{
+	for (unsigned int i = 0; i < NR_FAULT_SIGNALS; i++) {
+		int sig = fault_signals[i];
+
+		if (!(own_pending.set & ~own_hidden & BIT(sig)))
+			continue;
+		own_pending.set &= ~BIT(sig);
+		sys_call4(SYS_rt_tgsigqueueinfo, sys_call2(SYS_getpid, 0, 0),
+			  sys_call2(SYS_gettid, 0, 0), sig, (long)&own_pending.infos[i]);
+	}
 }
 
 /* -- Calling the program's handler -- */
@@ -219,6 +253,10 @@ void rt_action_deliver(int sig, siginfo_t *info, void *context)
 
 	if (action.handler == (void *)SIG_IGN && !is_fault)
 		return;
+	if (!is_fault && (own_hidden & BIT(sig)) && rt_is_at_home(&rt_runtime)) {
+		keep(sig, info);
+		return;
+	}
 	if (!is_handler(action.handler) || (is_fault && (own_hidden & BIT(sig))))
 		die_of(sig);
 	if (action.flags & (uint64_t)SA_RESETHAND)
@@ -339,6 +377,8 @@ long rt_do_sigprocmask(int how, const uint64_t *set, uint64_t *ret_old)
 		hide(how, *set);
 	if (ret_old)
 		*ret_old = old | hidden;
+	if (own_pending.set & ~own_hidden)
+		release();
 	return 0;
 }
 
@@ -368,6 +408,14 @@ long rt_do_sigaltstack(const stack_t *stack, stack_t *ret_old)
 	if (ret_old)
 		*ret_old = old;
 	return 0;
+}
+
+/**
+ * rt_actions_forked() - in the child of a fork: what was sent to the parent is the parent's.
+ */
+void rt_actions_forked(void)
+{
+	own_pending.set = 0;
 }
 
 static int take_signal(int sig, void (*handler)(int, siginfo_t *, void *), uint64_t flags,

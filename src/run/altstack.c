@@ -22,6 +22,7 @@
 #define ALTSTACKS_MAX 1024
 #define REGION_BYTES  (ALTSTACKS_MAX * ALTSTACK_BYTES)
 #define LOOKS_MAX     8 /* owners looked at before a stack that was never used is taken */
+#define RESERVED      0x80000000u /* with a thread's number: for one that it is about to make */
 
 static struct {
 	vaddr_t start;
@@ -60,11 +61,11 @@ vaddr_t rt_altstack_top(vaddr_t sp)
 	return region.start + (nr + 1) * ALTSTACK_BYTES;
 }
 
-static bool is_dead(uint32_t tid)
+/* A thread of another process may share this memory, so it is not asked by this one's number.
+ */
+static bool is_dead(uint32_t owner)
 {
-	long pid = sys_call2(SYS_getpid, 0, 0);
-
-	return sys_call3(SYS_tgkill, pid, tid, 0) == -ESRCH;
+	return sys_call2(SYS_tkill, owner & ~RESERVED, 0) == -ESRCH;
 }
 
 static bool try_take(uint32_t i, uint32_t tid)
@@ -105,6 +106,22 @@ static bool take_new(uint32_t tid, uint32_t *ret_i)
 	return try_take(i, tid);
 }
 
+static bool claim(uint32_t owner, stack_t *ret_stack)
+{
+	uint32_t i = 0;
+
+	if (region.start == 0)
+		return false;
+	if (!take_used(owner, LOOKS_MAX, &i) && !take_new(owner, &i) &&
+	    !take_used(owner, ALTSTACKS_MAX, &i))
+		return false;
+	*ret_stack = (stack_t){
+		.ss_sp = (void *)(region.start + i * ALTSTACK_BYTES),
+		.ss_size = ALTSTACK_BYTES,
+	};
+	return true;
+}
+
 /**
  * rt_altstack_claim() - a stack for this thread.
  *
@@ -112,19 +129,30 @@ static bool take_new(uint32_t tid, uint32_t *ret_i)
  */
 bool rt_altstack_claim(stack_t *ret_stack)
 {
-	uint32_t tid = (uint32_t)sys_call2(SYS_gettid, 0, 0);
-	uint32_t i = 0;
+	return claim((uint32_t)sys_call2(SYS_gettid, 0, 0), ret_stack);
+}
 
-	if (region.start == 0)
-		return false;
-	if (!take_used(tid, LOOKS_MAX, &i) && !take_new(tid, &i) &&
-	    !take_used(tid, ALTSTACKS_MAX, &i))
-		return false;
-	*ret_stack = (stack_t){
-		.ss_sp = (void *)(region.start + i * ALTSTACK_BYTES),
-		.ss_size = ALTSTACK_BYTES,
-	};
-	return true;
+/**
+ * rt_altstack_reserve() - a stack for a thread that this one is about to make.
+ *
+ * rt_altstack_give() says which it has become.
+ *
+ * Return: false if there is none left.
+ */
+bool rt_altstack_reserve(stack_t *ret_stack)
+{
+	return claim((uint32_t)sys_call2(SYS_gettid, 0, 0) | RESERVED, ret_stack);
+}
+
+/**
+ * rt_altstack_give() - a reserved stack is a thread's.
+ * @tid: 0: nobody's.
+ */
+void rt_altstack_give(const stack_t *stack, uint32_t tid)
+{
+	uint64_t i = ((vaddr_t)stack->ss_sp - region.start) / ALTSTACK_BYTES;
+
+	__atomic_store_n(&region.owner[i], tid, __ATOMIC_RELEASE);
 }
 
 /**

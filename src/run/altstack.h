@@ -14,6 +14,8 @@
 
 int rt_altstack_init(void);
 bool rt_altstack_claim(stack_t *ret_stack);
+bool rt_altstack_reserve(stack_t *ret_stack);
+void rt_altstack_give(const stack_t *stack, uint32_t tid);
 void rt_altstack_install(void);
 void rt_altstack_arm(ucontext_t *context);
 void rt_altstack_forked(void);

@@ -167,28 +167,6 @@ void rt_on_segv(int sig, siginfo_t *info, void *context)
 	rt_action_deliver(sig, info, context);
 }
 
-/* Was it our filter? Another one of the program's may send the same signal. */
-static bool is_caught(long nr, const long *args)
-{
-	const struct trap_call *call = trap_lookup(nr);
-
-	for (unsigned int i = 0; i < TRAP_ARGS; i++) {
-		if (call && call->args[i].kind == TRAP_NONE)
-			continue;
-		if ((vaddr_t)args[i] >= TRAP_WINDOW_START && (vaddr_t)args[i] < TRAP_WINDOW_END)
-			return true;
-	}
-	return false;
-}
-
-/* The new thread starts on a stack that is ours to bring in, and in its own registers. */
-static void resume_at_stub(greg_t *regs)
-{
-	regs[REG_RAX] = SYS_clone;
-	regs[REG_R9] = regs[REG_RIP];
-	regs[REG_RIP] = (greg_t)TRAP_STUB_RESUME;
-}
-
 /**
  * rt_on_sys() - the kernel's handler of SIGSYS: a system call was caught.
  *
@@ -202,18 +180,18 @@ void rt_on_sys(int sig, siginfo_t *info, void *context)
 				regs[REG_R10], regs[REG_R8],  regs[REG_R9]};
 
 	rt_altstack_arm(uc);
-	if (info->si_code != BY_FILTER ||
-	    (!is_caught(info->si_syscall, args) &&
-	     !trap_is_of_libc(info->si_syscall, (vaddr_t)info->si_call_addr))) {
+	/* Another filter, of the program's, may send the same signal. */
+	if (info->si_code != BY_FILTER || info->si_errno != TRAP_COOKIE) {
 		rt_action_deliver(sig, info, context);
 		return;
 	}
 	__atomic_store_n(&rt_runtime.was_caught, true, __ATOMIC_RELAXED);
-	if (info->si_syscall == SYS_clone) {
-		trap_touch((vaddr_t)args[1] - PAGE_SIZE, PAGE_SIZE + 64);
-		resume_at_stub(regs);
+	if (info->si_syscall == SYS_clone || info->si_syscall == SYS_clone3) {
+		trap_clone(uc, info->si_syscall, args);
 		return;
 	}
+	if (info->si_syscall == SYS_exit)
+		trap_exit(args[0]);
 	regs[REG_RAX] = trap_do(info->si_syscall, args);
 	if (info->si_syscall == SYS_rt_sigprocmask) /* it shall last */
 		sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&uc->uc_sigmask,
@@ -367,5 +345,6 @@ int rt_signal_forked(struct runtime *rt)
 		return err;
 	rt->pid = (uint32_t)sys_call2(SYS_getpid, 0, 0);
 	rt_altstack_forked();
+	rt_actions_forked();
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -286,7 +287,7 @@ static long write_pages(int fd, const struct iovec *iov, size_t nr, unsigned int
 	return total;
 }
 
-static long do_vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int flags)
+long rt_do_vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int flags)
 {
 	long mode = sys_call3(SYS_fcntl, fd, F_GETFL, 0);
 	bool is_source =
@@ -299,7 +300,22 @@ static long do_vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int
 
 EXPORT ssize_t vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int flags)
 {
-	return answer(do_vmsplice(fd, iov, nr, flags));
+	return answer(rt_do_vmsplice(fd, iov, nr, flags));
+}
+
+/*
+ * The network would keep the pages themselves, as a pipe would. Programs ask whether they may,
+ * and send as ever if not.
+ */
+EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t len)
+{
+	const long args[TRAP_ARGS] = {fd, level, option, (long)value, (long)len};
+
+	if (rt_is_managed() && level == SOL_SOCKET && option == SO_ZEROCOPY)
+		return (int)answer(-EOPNOTSUPP);
+	if (rt_is_by_signal())
+		return (int)answer(trap_do(SYS_setsockopt, args));
+	return (int)answer(sys_call6(SYS_setsockopt, fd, level, option, (long)value, len, 0));
 }
 
 /* Of managed memory a part of the budget can be locked, as with RLIMIT_MEMLOCK (init.c). */

@@ -7,6 +7,8 @@
 
 #include <sys/types.h>
 
+struct iovec;
+
 void rt_dlopen_init(void); /* dlopen_wrap.c */
 
 long rt_do_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
@@ -16,5 +18,6 @@ long rt_do_mremap(void *addr, size_t old_len, size_t new_len, int flags, void *n
 long rt_do_madvise(void *addr, size_t len, int advice);
 long rt_do_mlock(const void *addr, size_t len, unsigned int flags);
 long rt_do_munlock(const void *addr, size_t len);
+long rt_do_vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int flags);
 
 #endif

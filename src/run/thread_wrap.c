@@ -28,10 +28,6 @@ struct start {
 	void *top; /* of the program's stack */
 };
 
-/* rt_run_on_stack(fn, arg, top): fn(arg) on the stack that ends at top. */
-void *rt_run_on_stack(void *(*fn)(void *arg), void *arg, void *top)
-	__attribute__((visibility("hidden")));
-
 __asm__(".pushsection .text\n"
 	".globl rt_run_on_stack\n"
 	".hidden rt_run_on_stack\n"

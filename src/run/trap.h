@@ -6,6 +6,8 @@
 #ifndef RUN_TRAP_H
 #define RUN_TRAP_H
 
+#include <ucontext.h>
+
 #include "ration/types.h"
 
 /*
@@ -17,6 +19,8 @@
 #define TRAP_WINDOW_END	  ((vaddr_t)0x300000000000)
 #define TRAP_STUB	  ((vaddr_t)0x1fffffff0000)
 #define TRAP_STUB_RESUME  (TRAP_STUB + 16) /* the system call, then a jump to where r9 says */
+
+#define TRAP_COOKIE 0x5261 /* si_errno of what our filters have caught: no other's */
 
 #define TRAP_ARGS 6
 
@@ -57,7 +61,6 @@ bool trap_is_innocent(long nr); /* no argument is ever an address */
 int trap_map_stub(void);
 int trap_install(void);
 int trap_install_libc(void);
-bool trap_is_of_libc(long nr, vaddr_t ip);
 
 /* trap_call.c: as the system call. */
 long trap_do(long nr, const long *args);
@@ -72,13 +75,27 @@ static inline bool trap_is_inside(const void *addr)
  */
 bool trap_do_vector(long nr, const long *args, long *ret_ret);
 
+/* trap_inner.c: calls on structures that hold addresses. Return: false if not one of them. */
+bool trap_do_inner(long nr, const long *args, long *ret_ret);
+
 /* trap_special.c: Return: false if it is not one of them. */
 bool trap_do_special(long nr, const long *args, long *ret_ret);
 void trap_touch_strings(const char *path, char *const *argv, char *const *envp);
 
+/* trap_exit.c: exit(2) of a thread. */
+_Noreturn void trap_exit(long status);
+
+/* trap_clone.c: the thread that returns to the context makes a clone. */
+void trap_clone(ucontext_t *context, long nr, const long *args);
+
+/* thread_wrap.c: fn(arg) on the stack that ends at top. */
+void *rt_run_on_stack(void *(*fn)(void *arg), void *arg, void *top)
+	__attribute__((visibility("hidden")));
+
 /* trap_copy.c. Return: bytes that could not be copied. */
 size_t trap_copy(void *to, const void *from, size_t len);
 bool trap_touch(vaddr_t va, size_t len);
+bool trap_swap(vaddr_t va, uint32_t from, uint32_t to);
 bool trap_copy_failed(void *context); /* a signal in the middle of it: it ends */
 
 #endif

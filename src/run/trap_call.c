@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -255,6 +256,13 @@ static bool has_room(void)
 	       here - (rt_altstack_top(here) - ALTSTACK_BYTES) > ROOM_MIN;
 }
 
+/* The network goes on with the pages; those of a mapping stay what they are when it has gone.
+ */
+static bool outlives_call(const struct job *job)
+{
+	return job->nr == SYS_sendto && (job->args[3] & MSG_ZEROCOPY);
+}
+
 static long do_once(struct job *job)
 {
 	size_t total;
@@ -262,6 +270,8 @@ static long do_once(struct job *job)
 
 	if (err)
 		return err;
+	if (outlives_call(job))
+		return do_in_mapping(job, total);
 	if (total <= SMALL_BYTES)
 		return do_in_small(job);
 	if (total <= MEDIUM_BYTES && has_room())

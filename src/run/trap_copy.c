@@ -16,16 +16,22 @@ extern const char trap_copy_start[] __attribute__((visibility("hidden")));
 extern const char trap_copy_end[] __attribute__((visibility("hidden")));
 extern const char trap_touch_start[] __attribute__((visibility("hidden")));
 extern const char trap_touch_end[] __attribute__((visibility("hidden")));
+extern const char trap_swap_start[] __attribute__((visibility("hidden")));
+extern const char trap_swap_end[] __attribute__((visibility("hidden")));
 
 size_t trap_copy_bytes(void *to, const void *from, size_t len)
 	__attribute__((visibility("hidden")));
 size_t trap_touch_byte(vaddr_t va, int is_write) __attribute__((visibility("hidden")));
+size_t trap_swap_word(vaddr_t va, uint32_t from, uint32_t to)
+	__attribute__((visibility("hidden")));
 
 __asm__(".pushsection .text\n"
-	".globl trap_copy_bytes, trap_touch_byte\n"
+	".globl trap_copy_bytes, trap_touch_byte, trap_swap_word\n"
 	".globl trap_copy_start, trap_copy_end, trap_touch_start, trap_touch_end\n"
-	".hidden trap_copy_bytes, trap_touch_byte\n"
+	".globl trap_swap_start, trap_swap_end\n"
+	".hidden trap_copy_bytes, trap_touch_byte, trap_swap_word\n"
 	".hidden trap_copy_start, trap_copy_end, trap_touch_start, trap_touch_end\n"
+	".hidden trap_swap_start, trap_swap_end\n"
 	".type trap_copy_bytes, @function\n"
 	"trap_copy_bytes:\n"
 	"	mov %rdx, %rcx\n"
@@ -49,6 +55,17 @@ __asm__(".pushsection .text\n"
 	"	mov %rcx, %rax\n"
 	"	ret\n"
 	".size trap_touch_byte, . - trap_touch_byte\n"
+	".type trap_swap_word, @function\n"
+	"trap_swap_word:\n"
+	"	mov $1, %ecx\n"
+	"	mov %esi, %eax\n"
+	"trap_swap_start:\n"
+	"	lock cmpxchg %edx, (%rdi)\n"
+	"	setne %cl\n"
+	"trap_swap_end:\n"
+	"	mov %rcx, %rax\n"
+	"	ret\n"
+	".size trap_swap_word, . - trap_swap_word\n"
 	".popsection\n");
 
 /**
@@ -78,6 +95,17 @@ bool trap_touch(vaddr_t va, size_t len)
 	return true;
 }
 
+/**
+ * trap_swap() - a word becomes @to, if it is @from.
+ *
+ * Return: false if it is not, or there is no memory.
+ * Context: as trap_copy().
+ */
+bool trap_swap(vaddr_t va, uint32_t from, uint32_t to)
+{
+	return trap_swap_word(va, from, to) == 0;
+}
+
 static bool is_within(greg_t rip, const char *start, const char *end)
 {
 	return rip >= (greg_t)start && rip < (greg_t)end;
@@ -96,6 +124,8 @@ bool trap_copy_failed(void *context)
 		*rip = (greg_t)trap_copy_end;
 	else if (is_within(*rip, trap_touch_start, trap_touch_end))
 		*rip = (greg_t)trap_touch_end;
+	else if (is_within(*rip, trap_swap_start, trap_swap_end))
+		*rip = (greg_t)trap_swap_end;
 	else
 		return false;
 	return true;

@@ -5,7 +5,8 @@
  *	architecture? not ours: let through
  *	number: a binary search over ranges of equal treatment
  *	  no argument is an address: let through (the kernel remembers that, and does not ask)
- *	  io_uring_setup: ENOSYS, unless from the stub
+ *	  io_uring_setup, io_setup: ENOSYS, unless from the stub
+ *	  setsockopt of SO_ZEROCOPY: EOPNOTSUPP, whoever asks
  *	  otherwise: those arguments that are addresses, each: in the window? caught
  *	caught: from the stub? let through; otherwise SIGSYS
  *
@@ -26,17 +27,23 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "base/assert.h"
 #include "base/syscall.h"
 #include "run/trap.h"
 
-#define NR_KNOWN   512 /* numbers from here on: any argument may be an address */
-#define ALL_ARGS   0x3f
-#define NR_MASKS   64
-#define INSNS_MAX  2048
-#define RULE_URING 0x80 /* no mask of arguments */
+#define NR_KNOWN  512 /* numbers from here on: any argument may be an address */
+#define ALL_ARGS  0x3f
+#define NR_MASKS  64
+#define INSNS_MAX 2048
+
+/* No masks of arguments. */
+#define RULE_ABSENT   0x80 /* not there for the program */
+#define RULE_SOCKOPT  0x81
+#define RULE_CAUGHT   0xff
+#define SOCKOPT_VALUE 3 /* the argument that is an address */
 
 #define PREFIX_MASK 0xfffff000u
 #define PREFIX	    ((uint32_t)(TRAP_WINDOW_START >> 32))
@@ -74,8 +81,10 @@ static uint8_t rule_of(long nr)
 	const struct trap_call *call = trap_lookup(nr);
 	uint8_t mask = 0;
 
-	if (nr == SYS_io_uring_setup)
-		return RULE_URING;
+	if (nr == SYS_io_uring_setup || nr == SYS_io_setup)
+		return RULE_ABSENT;
+	if (nr == SYS_setsockopt)
+		return RULE_SOCKOPT;
 	if (trap_is_innocent(nr))
 		return 0;
 	if (!call)
@@ -125,7 +134,7 @@ static void put_search(struct builder *b, uint32_t low, uint32_t high)
 	put_search(b, split, high);
 }
 
-static void put_leaf(struct builder *b, uint8_t mask)
+static void put_arguments(struct builder *b, uint8_t mask)
 {
 	for (unsigned int i = 0; i < TRAP_ARGS; i++) {
 		if (!(mask & 1u << i))
@@ -133,9 +142,20 @@ static void put_leaf(struct builder *b, uint8_t mask)
 		put_load(b, offsetof(struct seccomp_data, args) + i * 8 + 4);
 		put(b, BPF_ALU | BPF_AND | BPF_K, 0, 0, PREFIX_MASK);
 		put(b, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, PREFIX);
-		put(b, BPF_JMP | BPF_JA, 0, 0, TO_LEAF | 0xff);
+		put(b, BPF_JMP | BPF_JA, 0, 0, TO_LEAF | RULE_CAUGHT);
 	}
 	put_return(b, SECCOMP_RET_ALLOW);
+}
+
+/* The network would keep the pages themselves, and send what they are when it comes to that. */
+static void put_sockopt(struct builder *b)
+{
+	put_load(b, offsetof(struct seccomp_data, args) + 1 * 8);
+	put(b, BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SOL_SOCKET);
+	put_load(b, offsetof(struct seccomp_data, args) + 2 * 8);
+	put(b, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SO_ZEROCOPY);
+	put_return(b, SECCOMP_RET_ERRNO | EOPNOTSUPP);
+	put_arguments(b, 1 << SOCKOPT_VALUE);
 }
 
 /* Lets the stub through; for others what follows is the answer. */
@@ -154,14 +174,16 @@ static void put_leaves(struct builder *b)
 	for (uint32_t mask = 0; mask < NR_MASKS; mask++) {
 		b->leaf[mask] = b->nr;
 		if (memchr(b->rules, (int)mask, NR_KNOWN) || mask == ALL_ARGS)
-			put_leaf(b, (uint8_t)mask);
+			put_arguments(b, (uint8_t)mask);
 	}
-	b->leaf[RULE_URING] = b->nr;
+	b->leaf[RULE_SOCKOPT] = b->nr;
+	put_sockopt(b);
+	b->leaf[RULE_ABSENT] = b->nr;
 	put_stub_check(b);
 	put_return(b, SECCOMP_RET_ERRNO | ENOSYS);
-	b->leaf[0xff] = b->nr;
+	b->leaf[RULE_CAUGHT] = b->nr;
 	put_stub_check(b);
-	put_return(b, SECCOMP_RET_TRAP);
+	put_return(b, SECCOMP_RET_TRAP | TRAP_COOKIE);
 }
 
 static void aim_jumps(struct builder *b)

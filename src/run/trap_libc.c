@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls that the C library makes for itself, and that no argument gives away: it blocks all
- * signals while it starts and ends threads and processes, it sets all handlers back in the
- * children of posix_spawn(), and it gives vectors and messages with addresses in them. A
- * second, small filter catches these calls by where they are made: in the C library's code.
+ * Calls that no argument gives away: the C library blocks all signals while it starts and ends
+ * threads and processes, it sets all handlers back in the children of posix_spawn(), it gives
+ * vectors and messages with addresses in them; and so may other code that makes system calls
+ * by itself. A second filter catches these calls by where they are made: in the C library's
+ * code, and in the program's own if it lies at an address drawn at random.
  *
  * It is of this process's addresses, so each process adds one; a chain of some 1500 programs
- * that execute each other comes to the kernel's limit. To a program that is not managed it
+ * that execute each other comes to the kernel's limit. One that is managed carries out what an
+ * earlier one's filter has caught, too. To a program that is not managed it
  * means nothing unless its code lies at just those addresses, which are drawn at random. Where
  * they are not (personality ADDR_NO_RANDOMIZE) there is no such filter.
  */
 #include <dlfcn.h>
-#include <errno.h>
 #include <link.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -20,13 +21,17 @@
 #include <sys/personality.h>
 #include <sys/syscall.h>
 
+#include "base/checked.h"
 #include "base/syscall.h"
 #include "run/thread.h"
 #include "run/trap.h"
 
-#define RANGES_MAX 2 /* libc, and before glibc 2.34 libpthread */
-#define INSNS_MAX  64
+#define RANGES_MAX  6 /* libc, its threads, the program; each may be in two groups */
+#define INSNS_MAX   96
+#define GROUP	    ((vaddr_t)1 << 32) /* what a filter's word can tell apart */
+#define FIXED_BELOW GROUP	       /* a program is not loaded there at random */
 
+/* Half-open. */
 struct range {
 	vaddr_t start, end;
 };
@@ -36,8 +41,25 @@ static unsigned int nr_ranges;
 
 /* Caught whatever their arguments are. */
 static const uint16_t always[] = {
-	SYS_rt_sigprocmask, SYS_readv,	  SYS_writev,	SYS_sendmsg,
-	SYS_recvmsg,	    SYS_sendmmsg, SYS_recvmmsg, SYS_pselect6,
+	SYS_rt_sigprocmask,
+	SYS_readv,
+	SYS_writev,
+	SYS_preadv,
+	SYS_pwritev,
+	SYS_preadv2,
+	SYS_pwritev2,
+	SYS_sendmsg,
+	SYS_recvmsg,
+	SYS_sendmmsg,
+	SYS_recvmmsg,
+	SYS_pselect6,
+	SYS_vmsplice,
+	SYS_process_vm_readv,
+	SYS_process_vm_writev,
+	SYS_process_madvise,
+	SYS_seccomp,
+	SYS_futex_waitv,
+	SYS_exit,
 };
 
 /* Caught if their first argument is a signal of faults: rt_sigaction. */
@@ -51,39 +73,71 @@ static bool is_in(const struct range *range, vaddr_t ip)
 	return ip >= range->start && ip < range->end;
 }
 
-/**
- * trap_is_of_libc() - is this a call that the second filter catches?
- * @ip: where it was made.
- */
-bool trap_is_of_libc(long nr, vaddr_t ip)
+static void add_range(vaddr_t start, vaddr_t end)
 {
-	bool is_one = nr == SYS_rt_sigaction;
+	while (start < end && nr_ranges < RANGES_MAX) {
+		vaddr_t group_end = (start & -GROUP) + GROUP;
 
-	for (unsigned int i = 0; i < NR_ALWAYS; i++)
-		is_one |= nr == always[i];
-	for (unsigned int i = 0; i < nr_ranges && is_one; i++)
-		if (is_in(&ranges[i], ip))
-			return true;
-	return false;
+		ranges[nr_ranges++] = (struct range){start, (vaddr_t)min_u64(end, group_end)};
+		start = group_end;
+	}
 }
 
-/* The code of the object that has the symbol. */
-static int range_seen(struct dl_phdr_info *info, size_t size, void *symbol)
+static void include_code(struct range *range, const struct dl_phdr_info *info)
 {
-	(void)size;
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
-		struct range range = {info->dlpi_addr + ph->p_vaddr,
-				      info->dlpi_addr + ph->p_vaddr + ph->p_memsz};
+		vaddr_t start = info->dlpi_addr + ph->p_vaddr;
 
-		if (ph->p_type != PT_LOAD || !(ph->p_flags & PF_X) ||
-		    !is_in(&range, (vaddr_t)symbol))
+		if (ph->p_type != PT_LOAD || !(ph->p_flags & PF_X))
 			continue;
-		if (nr_ranges == 0 || ranges[0].start != range.start)
-			ranges[nr_ranges++] = range;
-		return 1;
+		range->start = min_u64(range->start, start);
+		range->end = max_u64(range->end, start + ph->p_memsz);
 	}
-	return 0;
+}
+
+/* The code of the object that has the address; the first is the program. */
+struct wanted {
+	vaddr_t addr; /* 0: the program */
+	struct range found;
+	unsigned int nr_seen;
+};
+
+static int object_seen(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct wanted *wanted = arg;
+	struct range code = {~0ull, 0};
+	bool is_program = wanted->nr_seen++ == 0;
+
+	(void)size;
+	include_code(&code, info);
+	if (wanted->addr == 0 ? !is_program : !is_in(&code, wanted->addr))
+		return 0;
+	wanted->found = code;
+	return 1;
+}
+
+static struct range find_code(const char *symbol)
+{
+	struct wanted wanted = {.found = {~0ull, 0}};
+
+	if (symbol)
+		wanted.addr = (vaddr_t)dlsym(RTLD_NEXT, symbol);
+	if (!symbol || wanted.addr)
+		dl_iterate_phdr(object_seen, &wanted);
+	return wanted.found;
+}
+
+static void find_ranges(void)
+{
+	struct range libc = find_code("raise"), threads = find_code("pthread_create");
+	struct range program = find_code(NULL);
+
+	add_range(libc.start, libc.end);
+	if (threads.start != libc.start) /* glibc before 2.34 */
+		add_range(threads.start, threads.end);
+	if (program.start >= FIXED_BELOW)
+		add_range(program.start, program.end);
 }
 
 struct program {
@@ -101,15 +155,15 @@ static void put_load(struct program *p, size_t offset)
 	put(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
 }
 
-/* Where the range does not match it goes on behind. */
+/* Where the range does not match it goes on behind. The last byte is in its group. */
 static void put_range(struct program *p, const struct range *range)
 {
 	put_load(p, offsetof(struct seccomp_data, instruction_pointer) + 4);
 	put(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, (uint32_t)(range->start >> 32));
 	put_load(p, offsetof(struct seccomp_data, instruction_pointer));
 	put(p, BPF_JMP | BPF_JGE | BPF_K, 0, 2, (uint32_t)range->start);
-	put(p, BPF_JMP | BPF_JGE | BPF_K, 1, 0, (uint32_t)range->end);
-	put(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_TRAP);
+	put(p, BPF_JMP | BPF_JGT | BPF_K, 1, 0, (uint32_t)(range->end - 1));
+	put(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_TRAP | TRAP_COOKIE);
 }
 
 /* Jumps over the rest of a list of comparisons, and over what follows it. */
@@ -131,34 +185,21 @@ static void build(struct program *p)
 	put(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
 }
 
-/* One load of the upper half has to do for both ends. */
-static bool ranges_are_plain(void)
-{
-	for (unsigned int i = 0; i < nr_ranges; i++)
-		if (ranges[i].start >> 32 != ranges[i].end >> 32)
-			return false;
-	return nr_ranges > 0;
-}
-
 /**
  * trap_install_libc() - catch those calls of this thread, and of those that it makes.
  *
- * Return: 0; -ENOTSUP; -errno of seccomp(2).
+ * Return: 0; -errno of seccomp(2).
  * Context: trap_install() has been called, so filters may be installed.
  */
 int trap_install_libc(void)
 {
-	static const char *const names[RANGES_MAX] = {"raise", "pthread_create"};
 	static struct program p;
 	struct sock_fprog program = {.filter = p.insns};
 	long persona = sys_call2(SYS_personality, 0xffffffff, 0);
 
 	if (persona >= 0 && (persona & ADDR_NO_RANDOMIZE))
 		return 0;
-	for (unsigned int i = 0; i < RANGES_MAX; i++)
-		dl_iterate_phdr(range_seen, dlsym(RTLD_NEXT, names[i]));
-	if (!ranges_are_plain())
-		return -ENOTSUP;
+	find_ranges();
 	build(&p);
 	program.len = p.nr;
 	return (int)sys_call3(SYS_seccomp, SECCOMP_SET_MODE_FILTER,

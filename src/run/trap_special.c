@@ -4,11 +4,16 @@
  * are the manager's, those on signals action.c's; others have addresses inside of structures.
  */
 #include <errno.h>
-#include <linux/filter.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/mman.h> /* what the C library's header leaves out */
+#include <linux/prctl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
 
 #include "base/checked.h"
 #include "base/syscall.h"
@@ -17,6 +22,7 @@
 #include "run/trap.h"
 
 #define EXEC_TRIES_MAX 1000
+#define WAITV_TRIES    100	 /* each fails only if a page has gone out in the meantime */
 #define STRINGS_MAX    (1 << 20) /* more than the kernel takes */
 
 /* -- Memory: as if the C library had been called -- */
@@ -202,13 +208,73 @@ static long do_select(long nr, const long *args)
 	return trap_do_as(&call, nr, a);
 }
 
-static long do_seccomp(const long *a)
-{
-	struct sock_fprog program;
+/* -- Others -- */
 
-	if (fetch(&program, a[2], sizeof(program)) && a[2])
-		trap_touch((vaddr_t)program.filter, program.len * sizeof(*program.filter));
-	return trap_do_as(trap_lookup(SYS_seccomp), SYS_seccomp, a);
+static long do_vmsplice(const long *a)
+{
+	struct iovec iov[IOV_MAX];
+	size_t nr = (size_t)a[2];
+
+	if (nr > IOV_MAX)
+		return -EINVAL;
+	if (trap_copy(iov, (void *)a[1], nr * sizeof(*iov)) != 0)
+		return -EFAULT;
+	return rt_do_vmsplice((int)a[0], iov, nr, (unsigned int)a[3]);
+}
+
+/*
+ * Advice to memory of any process. What throws this one's away is the manager's; Linux before
+ * 6.13 does not know it in this call.
+ */
+static long do_process_madvise(const long *a)
+{
+	struct iovec iov[IOV_MAX];
+	size_t nr = (size_t)a[2];
+	bool is_harmless = a[3] == MADV_COLD || a[3] == MADV_PAGEOUT || a[3] == MADV_WILLNEED ||
+			   a[3] == MADV_COLLAPSE;
+
+	if (nr > IOV_MAX)
+		return -EINVAL;
+	if (trap_copy(iov, (void *)a[1], nr * sizeof(*iov)) != 0)
+		return -EFAULT;
+	for (size_t i = 0; i < nr && !is_harmless; i++)
+		if (trap_is_inside(iov[i].iov_base))
+			return -EINVAL;
+	return sys_call6(SYS_process_madvise, a[0], (long)iov, (long)nr, a[3], a[4], 0);
+}
+
+static long do_futex_waitv(const long *a)
+{
+	struct futex_waitv waiters[FUTEX_WAITV_MAX];
+	struct timespec timeout;
+	size_t nr = (size_t)a[1];
+	long ret = -EFAULT;
+
+	if (nr > FUTEX_WAITV_MAX)
+		return -EINVAL;
+	if (!a[0] || !fetch(waiters, a[0], nr * sizeof(*waiters)) ||
+	    !fetch(&timeout, a[3], sizeof(timeout)))
+		return a[0] ? -EFAULT : -EINVAL;
+	for (unsigned int n = 0; n < WAITV_TRIES && ret == -EFAULT; n++) {
+		for (size_t i = 0; i < nr; i++)
+			if (trap_is_inside((void *)waiters[i].uaddr))
+				trap_touch(waiters[i].uaddr, sizeof(uint32_t));
+		ret = sys_call6(SYS_futex_waitv, (long)waiters, (long)nr, a[2],
+				a[3] ? (long)&timeout : 0, a[4], 0);
+	}
+	return ret;
+}
+
+/* What would have the kernel look at managed memory of its own accord, or split it in two. */
+static bool is_refused(long nr, const long *args, long *ret_ret)
+{
+	if (nr == SYS_rseq)
+		*ret_ret = -ENOSYS;
+	else if (nr == SYS_prctl && args[0] == PR_SET_VMA)
+		*ret_ret = -EINVAL; /* as where memory cannot be given names */
+	else
+		return false;
+	return true;
 }
 
 /**
@@ -220,7 +286,8 @@ static long do_seccomp(const long *a)
 bool trap_do_special(long nr, const long *args, long *ret_ret)
 {
 	if (do_memory(nr, args, ret_ret) || do_signal(nr, args, ret_ret) ||
-	    trap_do_vector(nr, args, ret_ret))
+	    trap_do_vector(nr, args, ret_ret) || is_refused(nr, args, ret_ret) ||
+	    trap_do_inner(nr, args, ret_ret))
 		return true;
 	switch (nr) {
 	case SYS_execve:
@@ -231,8 +298,14 @@ bool trap_do_special(long nr, const long *args, long *ret_ret)
 	case SYS_pselect6:
 		*ret_ret = do_select(nr, args);
 		return true;
-	case SYS_seccomp:
-		*ret_ret = do_seccomp(args);
+	case SYS_vmsplice:
+		*ret_ret = do_vmsplice(args);
+		return true;
+	case SYS_process_madvise:
+		*ret_ret = do_process_madvise(args);
+		return true;
+	case SYS_futex_waitv:
+		*ret_ret = do_futex_waitv(args);
 		return true;
 	default:
 		return false;

@@ -25,6 +25,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -206,6 +208,8 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 	{                                                                         \
 		if (nr > 0 && vector_is_caught(iov, (size_t)nr))                  \
 			return DO((syscall), fd, (long)iov, nr, (long)at);        \
+		if (rt_is_by_signal())                                            \
+			return PASS((syscall), fd, (long)iov, nr, (long)at);      \
 		return NEXT(name)(fd, iov, nr, at);                               \
 	}
 
@@ -279,6 +283,38 @@ EXPORT ssize_t process_vm_writev(pid_t pid, const struct iovec *here, unsigned l
 		return DO(SYS_process_vm_writev, pid, (long)here, (long)nr_here, (long)there,
 			  (long)nr, (long)flags);
 	return NEXT(process_vm_writev)(pid, here, nr_here, there, nr, flags);
+}
+
+/* -- Structures that may hold addresses -- */
+
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	va_list args;
+	long arg;
+
+	va_start(args, request);
+	arg = va_arg(args, long);
+	va_end(args);
+	if (!rt_is_by_signal())
+		return NEXT(ioctl)(fd, request, arg);
+	return (int)answer(trap_do(SYS_ioctl, (const long[TRAP_ARGS]){fd, (long)request, arg}));
+}
+
+EXPORT int prctl(int option, ...)
+{
+	long a[TRAP_ARGS] = {option};
+	va_list args;
+
+	va_start(args, option);
+	for (unsigned int i = 1; i < 5; i++)
+		a[i] = va_arg(args, long);
+	va_end(args);
+	/* Names would make two areas of what is one to the machine. */
+	if (rt_is_managed() && option == PR_SET_VMA && trap_is_inside((void *)a[2]))
+		return (int)answer(-EINVAL);
+	if (!rt_is_by_signal())
+		return NEXT(prctl)(option, a[1], a[2], a[3], a[4]);
+	return (int)answer(trap_do(SYS_prctl, a));
 }
 
 /* -- The machine's descriptor is nobody's to close -- */

@@ -109,6 +109,23 @@ class Runtime(unittest.TestCase):
             with self.subTest(switches=switches):
                 self.check_same(PROGRAM["corners"], ram="16M", switches=switches)
 
+    def test_edges(self):
+        cases_ = ["early", "raw_threads", "blocked", "actions", "pending", "structures"]
+        if ENGINE != "thread":  # docs/limits.md
+            cases_ += ["robust", "tid_address", "splices"]
+        for switches in ("", "no-move"):
+            with self.subTest(switches=switches):
+                self.check_same(PROGRAM["edges"], *cases_, ram="16M", switches=switches)
+
+    def test_what_keeps_the_pages_themselves_is_refused(self):
+        got = self.run_managed(PROGRAM["edges"], "refused", ram="16M")
+        if ENGINE == "thread":
+            self.assertIn(b"SO_ZEROCOPY EOPNOTSUPP", got.stdout)
+            return
+        self.assertEqual((got.stdout, got.stderr, got.returncode), (
+            b"io_setup ENOSYS, raw ENOSYS, io_uring_setup ENOSYS, SO_ZEROCOPY EOPNOTSUPP, "
+            b"raw EOPNOTSUPP, rseq ENOSYS, process_madvise EINVAL, 120\n", b"", 0))
+
     def test_the_engine_is_the_one_asked_for(self):
         stats = self.stats("sh", "-c", "echo $(echo a child)", ram="16M")[1]
         self.assertEqual((stats["fault_engine"], stats["fault_reason"]),
