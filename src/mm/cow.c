@@ -137,7 +137,7 @@ enum mm_fault_result fault_cow(struct fault *f, struct page *old)
 		cow_commit(f, old, new, change.new_pte);
 	source_unlock(sys, old);
 	sys_wake(sys);
-	reclaim_ahead(sys);
+	reclaim_ahead(sys, 1);
 	return err ? fault_machine_error(f, err) : MM_FAULT_MINOR;
 }
 

@@ -362,7 +362,7 @@ static enum mm_fault_result fault_zero(struct fault *f)
 		return fault_no_memory(f);
 	f->is_fresh = true;
 	result = fault_translate(f, page);
-	reclaim_ahead(f->sys);
+	reclaim_ahead(f->sys, f->window);
 	return result;
 }
 
@@ -454,7 +454,7 @@ static enum mm_fault_result fault_swap(struct fault *f)
 	if (!page) {
 		if (swapin(f) != SWAPIN_STARTED)
 			return fault_no_memory(f);
-		reclaim_ahead(sys);
+		reclaim_ahead(sys, 1);
 		swap_complete(sys);
 		/* Not RETRY: another thread may have taken the I/O in while the lock was
 		 * dropped, and its wake is past. Whether to wait is decided by a look. */

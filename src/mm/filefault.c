@@ -42,7 +42,7 @@ static int find_page(struct fault *f, uint64_t index, struct page **ret_page)
 	err = readahead_mmap(mapping, index, f->vma->flags);
 	if (err)
 		return err;
-	reclaim_ahead(f->sys);
+	reclaim_ahead(f->sys, 1);
 	swap_complete(f->sys);
 	return -EAGAIN;
 }
@@ -173,7 +173,7 @@ static enum mm_fault_result map_page(struct fault *f, struct page *page)
 			page_mlock(f->sys, page);
 		result = fault_translate(f, page);
 	}
-	reclaim_ahead(f->sys);
+	reclaim_ahead(f->sys, 1);
 	return result == MM_FAULT_MINOR ? kind : result;
 }
 

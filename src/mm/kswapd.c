@@ -9,9 +9,9 @@
  * direct reclaim has the last word.
  *
  * Where mm_config.is_reclaim_by_faults says so, faults do this work themselves, a batch each
- * time that free frames are below low, and kswapd is woken halfway between low and min. On the
- * host each page that kswapd takes away interrupts the processor where the program runs, for
- * the two share an address space; the program's own thread takes it away without.
+ * time that free frames are below low, and kswapd is woken only where that does not help. On
+ * the host each page that kswapd takes away interrupts the processor where the program runs,
+ * for the two share an address space; the program's own thread takes it away without.
  */
 #include "base/checked.h"
 #include "mm/huge.h"
@@ -64,14 +64,16 @@ static unsigned int ahead_priority(const struct mm_system *sys)
 
 /**
  * reclaim_ahead() - a fault has taken frames: see to it that there are some for the next.
+ * @nr_taken: at least one. First touches have as many pages more to put somewhere, and
+ * compressed memory takes frames for that.
  *
  * Context: sys->lock held, dropped and retaken where mm_config.is_reclaim_by_faults; the mm
  * read-locked.
  */
-void reclaim_ahead(struct mm_system *sys)
+void reclaim_ahead(struct mm_system *sys, unsigned int nr_taken)
 {
+	unsigned int want = AHEAD_BATCH, gone = 0, freed, priority;
 	uint64_t low = 0, min = 0;
-	unsigned int gone = 0;
 
 	if (!sys->cfg.is_reclaim_by_faults) {
 		kswapd_wake_if_low(sys);
@@ -85,12 +87,18 @@ void reclaim_ahead(struct mm_system *sys)
 		return;
 	if (sys->nr_reclaiming > 0)
 		swap_complete(sys);
-	for (unsigned int i = 0; i < AHEAD_ROUNDS && gone < AHEAD_BATCH; i++) {
+	if (want < 2 * nr_taken)
+		want = 2 * nr_taken;
+	priority = ahead_priority(sys);
+	for (unsigned int i = 0; i < AHEAD_ROUNDS && gone < want; i++) {
 		if (zones_free_pages(sys) + sys->nr_reclaiming >= low)
 			return;
-		gone += reclaim_turn_direct(sys, AHEAD_BATCH, ahead_priority(sys));
+		freed = reclaim_turn_direct(sys, AHEAD_BATCH, priority);
+		if (freed == 0 && priority > 0)
+			priority--;
+		gone += freed;
 	}
-	if (zones_free_pages(sys) < (low + min) / 2)
+	if (gone < want && zones_free_pages(sys) < (low + min) / 2)
 		kswapd_wake_if_low(sys);
 }
 
