@@ -29,7 +29,7 @@ def py(script):
 
 
 def stress(*args):
-    return ("stress-ng", "--quiet", "--verify", "--timeout", "10", "--temp-path", "{dir}", *args)
+    return ("stress-ng", "--quiet", "--verify", "--timeout", "3", "--temp-path", "{dir}", *args)
 
 
 TEXT = """/usr/bin/python3 - <<'END'
@@ -50,7 +50,7 @@ PROGRAMS = (
     Program("python multiprocessing", py("pool.py")),
     Program("python threading", py("threads.py"), small=True),
     Program("numpy", py("arrays.py"), probe="/usr/bin/python3 -c 'import numpy'"),
-    Program("sort", ("sort", "--parallel=2", "-S", "48M", "text"), prepare=TEXT % 120000,
+    Program("sort", ("sort", "--parallel=2", "-S", "32M", "text"), prepare=TEXT % 80000,
             small=True),
     Program("sqlite3", ("sqlite3", ":memory:", ".read {cases}/tables.sql"), needs=("sqlite3",),
             small=True),
@@ -59,7 +59,7 @@ PROGRAMS = (
     Program("gcc", ("gcc", "-O2", "-S", "-o", "-", "big.c"), needs=("gcc",),
             prepare="/usr/bin/python3 {cases}/big_source.py c 250 > big.c"),
     Program("g++", ("g++", "-O2", "-S", "-o", "-", "big.cc"), needs=("g++",),
-            prepare="/usr/bin/python3 {cases}/big_source.py c++ 8 > big.cc"),
+            prepare="/usr/bin/python3 {cases}/big_source.py c++ 5 > big.cc"),
     Program("java", ("java", "-Xmx256m", "-XX:+UseSerialGC", "Data.java"), needs=("java", "javac"),
             prepare="cp {cases}/Data.java .", ram_min=64),
     Program("java parallel", ("java", "-Xmx256m", "-XX:+UseParallelGC", "-cp", ".", "Data"),
@@ -69,7 +69,7 @@ PROGRAMS = (
     Program("node", ("node", "{cases}/data.js"), needs=("node",), ram_min=64),
     Program("perl", ("perl", "{cases}/data.pl"), needs=("perl",), small=True),
     Program("mawk", ("mawk", "{a[NR]=$1*2} END{for(i=1;i<=NR;i++)s+=a[i];printf \"%d\\n\",s}",
-                     "numbers"), needs=("mawk",), prepare=NUMBERS % 150000),
+                     "numbers"), needs=("mawk",), prepare=NUMBERS % 100000),
     Program("gawk", ("gawk", "{a[$1]=$1*2} END{for(k in a)s+=a[k];print s}", "numbers"),
             needs=("gawk",), prepare=NUMBERS % 60000),
     Program("git gc", sh("git -C repo gc --quiet --prune=now && git -C repo fsck --full 2>&1 && "
@@ -80,7 +80,7 @@ PROGRAMS = (
     Program("xz", ("xz", "-T2", "--block-size=256KiB", "-0", "-c", "text"), needs=("xz",),
             prepare=TEXT % 40000),
     Program("zstd", ("zstd", "-T2", "-3", "-q", "-c", "text"), needs=("zstd",),
-            prepare=TEXT % 200000, small=True),
+            prepare=TEXT % 150000, small=True),
     Program("zstd long", sh("zstd -T2 --long=27 -q -c text | zstd -d --long=27 -q | cksum"),
             needs=("zstd",), prepare=TEXT % 200000),
     Program("cmake", sh("rm -rf b && cmake -S {cases}/cmake -B b >log 2>&1 && "

@@ -7,7 +7,11 @@
 Each program of programs.py runs without Ration, which says how much memory it takes at its
 peak, and then with 1/2 and 1/4 of that (never below its ram_min). Standard output, standard
 error and exit status have to be the same. With --fault: under that engine, each of them if
-there are more; otherwise under the one that ration chooses. With --small: the small round, at 1/2 only.
+there are more, but for those that cannot be had here; otherwise under the one that ration chooses.
+With --small: the small round, at 1/2 only.
+
+A line each: the memory it takes, its budget, the engine, seconds without and with Ration, their ratio,
+what had to be read from swap, and the verdict.
 
 Exit status 1 if anything differs, 77 if nothing could be run.
 """
@@ -190,10 +194,10 @@ def report(rows, name, plain, ram, outcome, wrong):
            "engine": outcome.stats.get("fault_engine"),
            "major": outcome.stats.get("major_faults"), "vmstat": outcome.stats.get("vmstat")}
     rows.append(row)
-    print(f"{name:24} {plain.peak / MIB:7.1f} MiB  at {ram / MIB:6.1f} MiB  "
-          f"{plain.seconds:6.1f} s -> {outcome.seconds:6.1f} s  "
-          f"{row['major'] or 0:8} major  {row['engine'] or '':6} {result} {row['remark']}",
-          flush=True)
+    ratio = outcome.seconds / max(plain.seconds, 0.01)
+    print(f"{name:24} {plain.peak / MIB:7.1f} {ram / MIB:7.1f}  {row['engine'] or '':6} "
+          f"{plain.seconds:7.1f} {outcome.seconds:7.1f} {ratio:6.1f} {row['major'] or 0:9}  "
+          f"{result} {row['remark']}".rstrip(), flush=True)
     for line in wrong:
         print("    " + line, flush=True)
 
@@ -212,7 +216,7 @@ def run_program(program, options, rows):
                    [f"without Ration: status {plain.status}, {plain.stderr[-300:]!r}"])
             return
         budgets = sorted({budget_of(program, plain, p) for p in options.parts}, reverse=True)
-        for ram, engine in itertools.product(budgets, options.fault or [""]):
+        for ram, engine in itertools.product(budgets, options.fault):
             outcome = case.managed(ram, engine, plain)
             report(rows, program.name, plain, ram, outcome,
                    differences(program, plain, outcome))
@@ -265,10 +269,12 @@ def parse():
     return options
 
 
-def can_run(ration):
+def can_run(ration, engine):
+    """The engine, or for "" the one that is chosen."""
     with tempfile.TemporaryDirectory(prefix="ration-program-") as folder:
-        probe = subprocess.run([ration, "run", "--ram", "16M", "--", "true"], cwd=folder,
-                               capture_output=True)
+        probe = subprocess.run([ration, "run", "--ram", "16M",
+                                *(["--fault", engine] if engine else []), "--", "true"],
+                               cwd=folder, capture_output=True)
     if probe.returncode == 125 and b"userfaultfd" in probe.stderr:
         print(probe.stderr.decode(errors="replace").strip())
         return False
@@ -285,16 +291,21 @@ def main():
         return 77
     if options.user:
         become(options.user, options)
-    if not can_run(options.ration):
+    options.fault = [e for e in options.fault or [""] if can_run(options.ration, e)]
+    if not options.fault:
         return 77
+    print(f"{'program':24} {'MiB':>7} {'budget':>7}  {'engine':6} {'plain s':>7} {'s':>7} "
+          f"{'ratio':>6} {'major':>9}")
+    started = time.monotonic()
     rows = []
     for program in chosen(options):
         run_program(program, options, rows)
     if options.json:
         json.dump(rows, options.json, indent=1)
     failed = sum(row["result"] != "ok" for row in rows)
-    seconds = sum(row["s"] for row in rows)
-    print(f"{len(rows) - failed} of {len(rows)} as without Ration, {seconds:.0f} s under it")
+    under = sum(row["s"] for row in rows)
+    print(f"{len(rows) - failed} of {len(rows)} as without Ration, {under:.0f} s under it, "
+          f"{time.monotonic() - started:.0f} s in all")
     return 1 if failed else (0 if rows else 77)
 
 

@@ -16,10 +16,10 @@ start() {
 	exit 1
 }
 start
-cli debug populate 60000 key 300
+cli debug populate 30000 key 300
 cli debug digest
 cli bgsave
-redis-benchmark -h 127.0.0.1 -p "$port" -q -t set,lpush,incr -n 4000 -d 500 >/dev/null 2>&1
+redis-benchmark -h 127.0.0.1 -p "$port" -q -t set,lpush,incr -n 1500 -d 500 >/dev/null 2>&1
 for ((i = 0; i < 600; i++)); do
 	[ "$(cli info persistence | tr -d '\r' | grep bgsave_in_progress)" = rdb_bgsave_in_progress:0 ] && break
 	sleep 0.1
