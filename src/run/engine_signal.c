@@ -18,7 +18,7 @@
  *    its own that nobody closes. So it is, too, while a fork is under way, and where the
  *    manager refuses.
  * 3. What needs a descriptor of the runtime other than that is not done here: swap devices take
- *    I/O from this thread through swap_defer.c.
+ *    I/O from this thread through swap_defer.c, which reads by a descriptor that it mistrusts.
  * 4. RETRY is waited for on wake_seq, as the service thread does.
  *
  * Everything that the kernel does for the program would fail with EFAULT on a page that is out;

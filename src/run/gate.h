@@ -2,7 +2,8 @@
 /*
  * A gate before the manager. Threads that run manager code are inside; closing
  * the gate waits until nobody is, and keeps them out until it opens. A thread never sleeps for
- * an event while it is inside, so closing takes as long as one call of the manager.
+ * an event while it is inside but for the disk (swap_read.c), so closing takes as long as one
+ * call of the manager.
  *
  * One thread closes and opens; it may go on inside by itself meanwhile.
  */

@@ -32,6 +32,7 @@
 #include "run/runtime.h"
 #include "run/service.h"
 #include "run/swap_defer.h"
+#include "run/swap_read.h"
 #include "run/thread.h"
 #include "run/trap.h"
 #include "swapdev/file.h"
@@ -337,6 +338,8 @@ __attribute__((constructor(101))) static void init(int argc, char **argv, char *
 	err = rt_fork_init();
 	if (err)
 		rt_fatal("cannot prepare for fork()", err);
+	if (rt_runtime.is_by_signal)
+		rt_swap_read_open(&rt_runtime);
 	__atomic_store_n(&rt_runtime.state, RT_MANAGED, __ATOMIC_RELEASE);
 	rt_malloc_backend_set();
 }

@@ -5,7 +5,8 @@
  * A device works with descriptors of the runtime's file table. In a thread of the program their
  * numbers mean nothing, or a file of the program. So what such a thread submits is queued here,
  * and a thread of the runtime submits it; what has ended it leaves to the runtime's threads.
- * They themselves go straight to the device.
+ * They themselves go straight to the device. Neighbouring slots that such a thread wants to
+ * read it reads by itself where it can (swap_read.c); what has ended so is kept for poll().
  *
  * A device that is being submitted to must not be copied by a fork, so that thread works inside
  * the gate. While a fork waits for I/O to end with the gate closed, the service thread does its
@@ -23,7 +24,10 @@
 #include "base/lock.h"
 #include "run/futex.h"
 #include "run/runtime.h"
+#include "run/swap_read.h"
 #include "run/thread.h"
+#include "swapdev/common.h"
+#include "swapdev/transfer.h"
 
 #define QUEUE_MAX 256
 #define BATCH_MAX 32
@@ -35,6 +39,8 @@ static struct deferred {
 	struct mm_lock lock;
 	struct swapdev_io queue[QUEUE_MAX]; /* lock: a ring */
 	uint32_t head, nr;		    /* lock */
+	struct swapdev_io done[QUEUE_MAX];  /* lock: read by threads of the program */
+	uint32_t nr_done;		    /* lock; read without (a) */
 } devices[RUN_AREAS_MAX];
 
 static unsigned int nr_devices; /* (c) */
@@ -76,6 +82,48 @@ static void queue_drop(struct deferred *d, unsigned int nr)
 	mm_lock_release(&d->lock);
 }
 
+static bool done_put(struct deferred *d, const struct swapdev_io *ios, unsigned int nr)
+{
+	bool has_room;
+
+	mm_lock_acquire(&d->lock);
+	has_room = nr <= QUEUE_MAX - d->nr_done;
+	if (has_room) {
+		memcpy(&d->done[d->nr_done], ios, nr * sizeof(*ios));
+		__atomic_store_n(&d->nr_done, d->nr_done + nr, __ATOMIC_RELAXED);
+	}
+	mm_lock_release(&d->lock);
+	return has_room;
+}
+
+static unsigned int done_take(struct deferred *d, struct swapdev_io *ret_done, unsigned int max)
+{
+	unsigned int nr;
+
+	if (__atomic_load_n(&d->nr_done, __ATOMIC_RELAXED) == 0)
+		return 0;
+	mm_lock_acquire(&d->lock);
+	nr = (unsigned int)min_u64(max, d->nr_done);
+	memcpy(ret_done, &d->done[d->nr_done - nr], nr * sizeof(*ret_done));
+	__atomic_store_n(&d->nr_done, d->nr_done - nr, __ATOMIC_RELAXED);
+	mm_lock_release(&d->lock);
+	return nr;
+}
+
+/* Return: true if all is read, and waits for poll(). */
+static bool read_here(struct deferred *d, const struct swapdev_io *ios, unsigned int nr)
+{
+	struct swapdev_io done[TRANSFER_PAGES_MAX];
+
+	if (nr > TRANSFER_PAGES_MAX)
+		return false;
+	for (unsigned int i = 0; i < nr; i++)
+		if (ios[i].is_write || swapdev_io_refusal(&d->dev, &ios[i]))
+			return false;
+	return rt_swap_read((unsigned int)(d - devices), ios, nr, done) &&
+	       done_put(d, done, nr);
+}
+
 static unsigned int defer_submit(struct swapdev *dev, const struct swapdev_io *ios,
 				 unsigned int nr)
 {
@@ -83,6 +131,8 @@ static unsigned int defer_submit(struct swapdev *dev, const struct swapdev_io *i
 
 	if (rt_thread_is_own())
 		return d->inner->ops->submit(d->inner, ios, nr);
+	if (read_here(d, ios, nr))
+		return nr;
 	nr = queue_put(d, ios, nr);
 	__atomic_add_fetch(&queued_seq, 1, __ATOMIC_SEQ_CST);
 	rt_futex_wake(&queued_seq, 1);
@@ -93,8 +143,11 @@ static unsigned int defer_poll(struct swapdev *dev, struct swapdev_io *ret_done,
 			       unsigned int max)
 {
 	struct deferred *d = deferred_of(dev);
+	unsigned int nr = done_take(d, ret_done, max);
 
-	return rt_thread_is_own() ? d->inner->ops->poll(d->inner, ret_done, max) : 0;
+	if (nr < max && rt_thread_is_own())
+		nr += d->inner->ops->poll(d->inner, ret_done + nr, max - nr);
+	return nr;
 }
 
 static bool defer_cluster_get(struct swapdev *dev, uint64_t cluster)
@@ -222,7 +275,7 @@ int rt_swap_defer_start(void)
 void rt_swap_defer_forked(void)
 {
 	for (unsigned int i = 0; i < nr_devices; i++) {
-		devices[i].head = devices[i].nr = 0;
+		devices[i].head = devices[i].nr = devices[i].nr_done = 0;
 		mm_lock_init(&devices[i].lock, LOCK_RANK_SWAPDEV);
 	}
 }

@@ -32,8 +32,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/syscall.h"
 #include "run/runtime.h"
+#include "run/swap_read.h"
 #include "run/trap.h"
 
 #define SMALL_BYTES  1000 /* as in trap_call.c, with room for a name */
@@ -317,11 +319,23 @@ EXPORT int prctl(int option, ...)
 	return (int)answer(trap_do(SYS_prctl, a));
 }
 
-/* -- The machine's descriptor is nobody's to close -- */
+/* -- Descriptors of the runtime are nobody's to close -- */
+
+/* The first of them in [from, last]; last + 1 if there is none. */
+static uint64_t next_ours(uint64_t from, uint64_t last)
+{
+	uint64_t machine = (uint64_t)rt_runtime.signal_fd;
+	uint64_t next = rt_swap_read_next(from);
+
+	if (machine > 0 && machine >= from)
+		next = min_u64(next, machine);
+	return min_u64(next, last + 1);
+}
 
 static bool is_ours(int fd)
 {
-	return rt_is_by_signal() && fd > 0 && fd == rt_runtime.signal_fd;
+	return rt_is_by_signal() && fd > 0 &&
+	       next_ours((uint64_t)fd, (uint64_t)fd) == (uint64_t)fd;
 }
 
 EXPORT int close(int fd)
@@ -341,15 +355,18 @@ EXPORT int dup3(int fd, int to, int flags)
 
 static long close_range_around(unsigned int first, unsigned int last, int flags)
 {
-	unsigned int ours = (unsigned int)rt_runtime.signal_fd;
+	uint64_t from = first;
 	long err = 0;
 
-	if (!rt_is_by_signal() || !ours || first > last || ours < first || ours > last)
+	if (!rt_is_by_signal() || first > last)
 		return sys_call3(SYS_close_range, first, last, flags);
-	if (first < ours)
-		err = sys_call3(SYS_close_range, first, ours - 1, flags);
-	if (!err && ours < last)
-		err = sys_call3(SYS_close_range, ours + 1, last, flags);
+	while (!err && from <= last) {
+		uint64_t ours = next_ours(from, last);
+
+		if (from < ours)
+			err = sys_call3(SYS_close_range, (long)from, (long)(ours - 1), flags);
+		from = ours + 1;
+	}
 	return err;
 }
 

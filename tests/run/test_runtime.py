@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -125,6 +126,26 @@ class Runtime(unittest.TestCase):
         self.assertEqual((got.stdout, got.stderr, got.returncode), (
             b"io_setup ENOSYS, raw ENOSYS, io_uring_setup ENOSYS, SO_ZEROCOPY EOPNOTSUPP, "
             b"raw EOPNOTSUPP, rseq ENOSYS, process_madvise EINVAL, 120\n", b"", 0))
+
+    def test_descriptors_are_closed_and_replaced(self):
+        """No byte comes from a file that has the number of a swap area's."""
+        for how in ("closed", "replaced", "all"):
+            for zram in ("off", "25%"):
+                with self.subTest(how=how, zram=zram):
+                    self.check_same(PROGRAM["numbers"], "12", how, ram="8M", options=["--zram", zram])
+
+    def test_a_program_reads_swap_by_itself(self):
+        """Its descriptor of the area outlives close(), is there after exec, and in no small table."""
+        has = 0 if ENGINE == "thread" else 1
+        for how, most, files in (("kept", 1024, has), ("executed", 1024, has), ("kept", 64, 0),
+                                 ("kept", 16, 0)):
+            with self.subTest(how=how, most=most):
+                got = self.run_managed(
+                    PROGRAM["numbers"], "12", how, ram="8M", options=["--zram", "off"],
+                    preexec_fn=lambda most=most: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                                                    (most, most)))
+                self.assertEqual((got.stdout, got.returncode, got.stderr),
+                                 (f"files: {files}\ndone\n".encode(), 0, b""))
 
     def test_the_engine_is_the_one_asked_for(self):
         stats = self.stats("sh", "-c", "echo $(echo a child)", ram="16M")[1]
