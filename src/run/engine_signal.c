@@ -64,13 +64,32 @@ static long hand_over(vaddr_t va, unsigned int access)
 	return rt_service_call(&request);
 }
 
+static bool has_lost_machine(const struct runtime *rt)
+{
+	return __atomic_load_n(&rt->has_lost_machine, __ATOMIC_RELAXED) && !rt_thread_is_own();
+}
+
+/*
+ * What the service thread can do and this one cannot is for want of the descriptor. Nothing
+ * works without it, reclaim neither, so it is not tried again.
+ */
+static long hand_over_refused(struct runtime *rt, vaddr_t va, unsigned int access,
+			      enum mm_fault_result result)
+{
+	long err = hand_over(va, access);
+
+	if (!err && result == MM_FAULT_BUS && !rt->is_by_segv)
+		__atomic_store_n(&rt->has_lost_machine, true, __ATOMIC_RELAXED);
+	return err;
+}
+
 /* Return: 0: the access may go on, or be tried again; -EFAULT; -EIO. */
 static long resolve(struct runtime *rt, vaddr_t va, unsigned int access)
 {
 	enum mm_fault_result result;
 	uint32_t seq;
 
-	if (!rt_is_at_home(rt))
+	if (!rt_is_at_home(rt) || has_lost_machine(rt))
 		return hand_over(va, access);
 	do {
 		seq = rt_engine_seq(rt);
@@ -85,7 +104,7 @@ static long resolve(struct runtime *rt, vaddr_t va, unsigned int access)
 		return 0;
 	if (rt->is_by_segv && result == MM_FAULT_SEGV)
 		return -EFAULT;
-	return rt_thread_is_own() ? -EIO : hand_over(va, access);
+	return rt_thread_is_own() ? -EIO : hand_over_refused(rt, va, access, result);
 }
 
 /**
@@ -344,6 +363,7 @@ int rt_signal_forked(struct runtime *rt)
 	if (err)
 		return err;
 	rt->pid = (uint32_t)sys_call2(SYS_getpid, 0, 0);
+	rt->has_lost_machine = false;
 	rt_altstack_forked();
 	rt_actions_forked();
 	return 0;

@@ -51,11 +51,12 @@ struct runtime {
 	struct rt_gate gate;
 	struct rt_engine engine;
 	uint32_t service_tid;
-	uint32_t pid;	   /* this process */
-	bool is_by_signal; /* (c) which engine */
-	bool is_by_segv;   /* (c) by signal, and without userfaultfd */
-	bool was_caught;   /* (a) a system call, by the filter */
-	int signal_fd;	   /* (c) by signal: the machine's, in both file tables; 0: none */
+	uint32_t pid;	       /* this process */
+	bool is_by_signal;     /* (c) which engine */
+	bool is_by_segv;       /* (c) by signal, and without userfaultfd */
+	bool was_caught;       /* (a) a system call, by the filter */
+	int signal_fd;	       /* (c) by signal: the machine's, in both file tables; 0: none */
+	bool has_lost_machine; /* (a) by signal: it is not in the program's any more */
 	struct swapdev *deferred[RUN_AREAS_MAX]; /* by signal: each over one of swapdevs */
 	bool has_said_bus;			 /* (a) one line a process is enough */
 	bool is_frozen;		   /* a fork is under way; written by the service thread */
