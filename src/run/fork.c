@@ -99,6 +99,7 @@ static int reopen_swapdev(struct runtime *rt, unsigned int i)
 	if (err)
 		return err;
 	rt->swap_fds[i] = fd;
+	run_share_hold_area(&rt->map, rt->slot, i, fd);
 	return swapdev_file_reopen(rt->swapdevs[i], fd, rt->slot);
 }
 

@@ -186,6 +186,7 @@ static int make_swapdev(struct runtime *rt, unsigned int i)
 	if (err)
 		return err;
 	rt->swap_fds[i] = cfg.fd;
+	run_share_hold_area(&rt->map, rt->slot, i, cfg.fd);
 	err = swapdev_file_create(&cfg, &rt->swapdevs[i]);
 	if (err)
 		sys_call2(SYS_close, cfg.fd, 0);

@@ -11,9 +11,9 @@
  *	further access is a SIGBUS of the kernel, in system calls too. Before Linux 6.6 the
  *	thread gets a queued SIGBUS; one that blocks or ignores it would be killed by a real
  *	one, so after BUS_REPEATS faults it is.
- * OOM. First the swap of processes that have ended is taken back, and the thread let go. Should
- *	it come back OOM_REPEATS times: as Linux's OOM killer, SIGKILL to the process. The
- *	launcher says why.
+ * OOM. First the swap of processes that have ended is taken back, and the thread let go; so it
+ *	is as long as there are any, for the I/O of some may not have ended. Should it come back
+ *OOM_REPEATS times: as Linux's OOM killer, SIGKILL to the process. The launcher says why.
  */
 #include "run/outcome.h"
 
@@ -162,8 +162,9 @@ static void kill_for_memory(struct runtime *rt)
 
 static void refuse_oom(struct runtime *rt, const struct machine_host_fault *fault)
 {
-	run_share_reclaim(&rt->map);
-	if (count_repeat(&rt->engine, fault) % OOM_REPEATS == 0)
+	unsigned int nr_dead = run_share_reclaim(&rt->map);
+
+	if (nr_dead == 0 && count_repeat(&rt->engine, fault) % OOM_REPEATS == 0)
 		kill_for_memory(rt);
 	else
 		rt_port_wake(rt, fault->va);

@@ -128,6 +128,8 @@ int run_share_create(const struct run_share_config *cfg, struct run_map *ret_map
 	share->nr_areas = cfg->nr_areas;
 	share->magic = RUN_SHARE_MAGIC;
 	*ret_map = (struct run_map){.share = share, .bytes = bytes, .fd = fd};
+	for (unsigned int i = 0; i < RUN_AREAS_MAX; i++)
+		ret_map->area_fds[i] = i < cfg->nr_areas ? cfg->areas[i].fd : -1;
 	return 0;
 }
 
@@ -189,6 +191,8 @@ static int share_attach_fd(int fd, struct run_map *ret_map)
 		return -EPROTO;
 	}
 	*ret_map = (struct run_map){.share = share, .bytes = (uint64_t)st.st_size, .fd = -1};
+	for (unsigned int i = 0; i < RUN_AREAS_MAX; i++)
+		ret_map->area_fds[i] = -1;
 	return 0;
 }
 
@@ -266,6 +270,33 @@ static bool slot_take(struct run_map *map, unsigned int slot)
 		return true;
 	__atomic_fetch_and(&map->held, ~((uint64_t)1 << slot), __ATOMIC_RELEASE);
 	return false;
+}
+
+/* Does the file that a dead process's requests hold still keep its lock? */
+static bool area_is_quiet(const struct run_map *map, unsigned int area, unsigned int slot)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = slot, .l_len = 1};
+	int fd = map->area_fds[area];
+	long err;
+
+	if (fd < 0 && run_share_open_area(map, area, &fd))
+		return false; /* it is left to those who have it open */
+	err = sys_call3(SYS_fcntl, fd, F_OFD_GETLK, (long)&lock);
+	if (map->area_fds[area] < 0)
+		sys_call2(SYS_close, fd, 0);
+	return err || lock.l_type == F_UNLCK; /* an error: locks are not to be had there */
+}
+
+/* Context: the entry's write lock held, so that nobody begins I/O in its name. */
+static bool slot_is_quiet(const struct run_map *map, unsigned int slot)
+{
+	if (__atomic_load_n(&map->share->procs[slot].state, __ATOMIC_ACQUIRE) == RUN_PROC_FREE)
+		return true;
+	for (unsigned int i = 0; i < map->share->nr_areas; i++)
+		if (!area_is_quiet(map, i, slot))
+			return false;
+	return true;
 }
 
 static void max_atomic(uint64_t *value, uint64_t candidate)
@@ -351,7 +382,7 @@ static int slot_occupy(struct run_map *map, unsigned int slot)
  * @ret_slot: its number, below RUN_PROCS_MAX; owner number on the swap areas; owns nothing
  * yet. procs[slot].vmstat is zeroed.
  *
- * Return: 0; -EUSERS if all are alive; -errno of fcntl.
+ * Return: 0; -EUSERS if all are alive, or their last I/O is; -errno of fcntl.
  * Context: any thread; never waits.
  */
 int run_share_claim(struct run_map *map, unsigned int *ret_slot)
@@ -366,6 +397,10 @@ int run_share_claim(struct run_map *map, unsigned int *ret_slot)
 			continue;
 		if (!slot_take(map, slot))
 			continue;
+		if (!slot_is_quiet(map, slot)) {
+			slot_drop(map, slot);
+			continue;
+		}
 		err = slot_occupy(map, slot);
 		if (err) {
 			slot_drop(map, slot);
@@ -401,6 +436,25 @@ int run_share_adopt(struct run_map *map, unsigned int slot)
 }
 
 /**
+ * run_share_hold_area() - what a process sends to a swap area keeps its entry from being taken
+ * back, also when the process is dead.
+ * @slot: held by @map.
+ * @fd: the open file that all its I/O on the area goes through. It stays open.
+ *
+ * Where the file system has no locks the entry is taken back as soon as the process is dead.
+ *
+ * Context: before the first I/O, and before other threads use @map.
+ */
+void run_share_hold_area(struct run_map *map, unsigned int slot, unsigned int area, int fd)
+{
+	struct flock lock = {
+		.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = slot, .l_len = 1};
+
+	sys_call3(SYS_fcntl, fd, F_OFD_SETLK, (long)&lock);
+	map->area_fds[area] = fd;
+}
+
+/**
  * run_share_fork() - let the child's entry own, too, the swap clusters that the parent's owns.
  * Context: before the fork, and the parent's manager takes no cluster until it is done.
  */
@@ -412,7 +466,7 @@ void run_share_fork(struct run_map *map, unsigned int parent, unsigned int child
 
 /**
  * run_share_release() - give an entry back: the process wants no memory of the run any more.
- * @slot: held by @map. If another map holds it too, it lives on there.
+ * @slot: held by @map, with no I/O under way. If another map holds it too, it lives on there.
  */
 void run_share_release(struct run_map *map, unsigned int slot)
 {
@@ -424,7 +478,8 @@ void run_share_release(struct run_map *map, unsigned int slot)
 /**
  * run_share_reclaim() - take back the entries of processes that have died.
  *
- * Return: how many there were; their swap clusters are free.
+ * Return: how many there were. Their swap clusters are free; those of one whose I/O is still
+ * under way stay, and it is found again by the next call.
  * Context: any thread; never waits. Bounded by RUN_PROCS_MAX entries.
  */
 unsigned int run_share_reclaim(struct run_map *map)
@@ -438,7 +493,8 @@ unsigned int run_share_reclaim(struct run_map *map)
 			continue;
 		if (!slot_take(map, slot))
 			continue;
-		slot_scrub(map, slot);
+		if (slot_is_quiet(map, slot))
+			slot_scrub(map, slot);
 		slot_drop(map, slot);
 		nr++;
 	}

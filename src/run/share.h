@@ -8,13 +8,18 @@
  *
  * An entry is alive exactly while somebody holds a lock on byte <slot> of the memfd (fcntl(2),
  * F_OFD_SETLK). The kernel drops the lock when the last file that holds it is closed: at exit,
- * at exec and at SIGKILL, after the process's I/O has ended. So nothing has to be trusted about
- * process numbers, which are used again and differ between namespaces. Whoever needs an entry,
- * or swap space, takes back those that are no longer alive.
+ * at exec and at SIGKILL. So nothing has to be trusted about process numbers, which are used
+ * again and differ between namespaces. Whoever needs an entry, or swap space, takes back those
+ * that are no longer alive.
+ *
+ * I/O outlives its process: what io_uring has sent to a device is still written there, for as
+ * long as the device takes, when the process is long reaped. But each request holds the file
+ * that it is for. So a process locks byte <slot> of each swap area, too, through the file that
+ * its I/O goes through, and a dead process's entry is taken back only when that lock is gone.
  *
  * 1. What an entry owns is given back by one who holds its write lock, and by nobody else.
  * 2. A claimed entry's own process is the only one that writes its counters.
- * 3. The swap of an entry is released before the entry is free.
+ * 3. The swap of an entry is released before the entry is free, and after its last I/O.
  *
  * A fork. The child needs the parent's swapped pages from its first instruction on, so its
  * entry must be alive before it is. In the parent: attach a second map in the thread that will
@@ -142,7 +147,8 @@ struct run_map {
 	struct run_share *share;
 	uint64_t bytes;
 	int fd;
-	uint64_t held; /* (a) slots that this map holds or is taking back */
+	uint64_t held;		     /* (a) slots that this map holds or is taking back */
+	int area_fds[RUN_AREAS_MAX]; /* (c) the swap areas, if they are open here; or -1 */
 };
 
 struct run_area_config {
@@ -179,6 +185,7 @@ void run_share_fork(struct run_map *map, unsigned int parent, unsigned int child
 void run_share_release(struct run_map *map, unsigned int slot);
 unsigned int run_share_reclaim(struct run_map *map);
 
+void run_share_hold_area(struct run_map *map, unsigned int slot, unsigned int area, int fd);
 struct swap_share *run_share_swap(const struct run_map *map, unsigned int area);
 int run_share_open_swap(const char *path, int *ret_fd);
 int run_share_open_area(const struct run_map *map, unsigned int area, int *ret_fd);

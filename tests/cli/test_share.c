@@ -243,6 +243,45 @@ static void what_the_dead_held_comes_back(void **state)
 	run_drop(&run);
 }
 
+static int io_fd; /* as a request that is under way holds the file, so does the test */
+
+static void child_has_io(const struct run *run)
+{
+	struct run_map map;
+	unsigned int slot;
+
+	CHILD_ASSERT(run_share_attach(run->path, &map) == 0);
+	CHILD_ASSERT(run_share_claim(&map, &slot) == 0 && slot == 0);
+	CHILD_ASSERT(swap_share_get(run_share_swap(&map, 0), 3, slot));
+	run_share_hold_area(&map, slot, 0, io_fd);
+}
+
+static void what_the_dead_still_write_is_nobody_elses(void **state)
+{
+	struct run run = run_make();
+	struct run_map map;
+	unsigned int slot;
+
+	(void)state;
+	assert_int_equal(run_share_open_area(&run.map, 0, &io_fd), 0);
+	child_kill(child_start(child_has_io, &run));
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(run_share_reclaim(&run.map), 1); /* dead, and not quiet */
+	assert_int_equal(clusters_owned(&run), 1);
+	assert_int_equal(run_share_attach(run.path, &map), 0);
+	for (unsigned int i = 1; i < RUN_PROCS_MAX; i++) {
+		assert_int_equal(run_share_claim(&map, &slot), 0);
+		assert_int_not_equal(slot, 0);
+	}
+	assert_int_equal(run_share_claim(&map, &slot), -EUSERS);
+	close(io_fd);
+	assert_int_equal(run_share_claim(&map, &slot), 0);
+	assert_int_equal(slot, 0);
+	assert_int_equal(clusters_owned(&run), 0);
+	run_share_detach(&map);
+	run_drop(&run);
+}
+
 static void a_claim_takes_back_what_it_needs(void **state)
 {
 	struct run run = run_make();
@@ -502,6 +541,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(too_many_areas_are_refused),
 	cmocka_unit_test(entries_are_given_out_once),
 	cmocka_unit_test(what_the_dead_held_comes_back),
+	cmocka_unit_test(what_the_dead_still_write_is_nobody_elses),
 	cmocka_unit_test(a_claim_takes_back_what_it_needs),
 	cmocka_unit_test(an_exec_ends_the_old_program),
 	cmocka_unit_test(a_fork_hands_over_without_a_gap),
