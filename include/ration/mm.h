@@ -91,7 +91,7 @@ enum mm_fault_result {
 	MM_FAULT_MAJOR, /* mapped; the page was read from swap */
 	MM_FAULT_RETRY, /* started or busy: ask again after mm_config.wake */
 	MM_FAULT_SEGV,	/* no VMA there, or its protection forbids the access */
-	MM_FAULT_BUS,	/* the page's only copy could not be read */
+	MM_FAULT_BUS,	/* the page's only copy could not be read; see mm_fault_error() */
 	MM_FAULT_OOM,	/* nothing can be reclaimed; see mm_oom_describe() */
 };
 
@@ -361,6 +361,7 @@ struct mm_area {
 int mm_query(struct mm *mm, vaddr_t addr, struct mm_area *ret_area);
 
 enum mm_fault_result mm_fault(struct mm *mm, vaddr_t addr, unsigned int access);
+int mm_fault_error(struct mm *mm, uint64_t addr, uint64_t *ret_entry);
 uint64_t mm_step(struct mm_system *sys, uint64_t now_ns, unsigned int budget_pages);
 int mm_check(struct mm_system *sys);
 

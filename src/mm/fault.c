@@ -315,8 +315,12 @@ enum mm_fault_result fault_machine_error(struct fault *f, int err)
 {
 	if (err == -ENOMEM)
 		return MM_FAULT_OOM;
-	if (err != -EAGAIN && err != -EBUSY)
-		return MM_FAULT_BUS; /* the machine says that it never will */
+	if (err != -EAGAIN && err != -EBUSY) { /* the machine says that it never will */
+		f->sys->machine_error.va = f->va;
+		f->sys->machine_error.err = err;
+		f->sys->machine_error.entry = f->pte ? *f->pte : 0;
+		return MM_FAULT_BUS;
+	}
 	fault_retry(f);
 	sys_wake(f->sys);
 	return MM_FAULT_RETRY;
@@ -350,6 +354,8 @@ enum mm_fault_result fault_translate(struct fault *f, struct page *page)
 		stream_break(f); /* asked again, it shall not fail for another page */
 	if (f->is_fetch || t.target < batch.nr_done)
 		return MM_FAULT_MINOR;
+	if (t.target != batch.nr_done)
+		err = -EAGAIN; /* it was a neighbour's, and this page was not tried */
 	return fault_machine_error(f, err);
 }
 
@@ -528,6 +534,29 @@ static enum mm_fault_result fault_locked(struct fault *f, unsigned int access)
 	fault_retry(f);
 	sys_wake(f->sys);
 	return MM_FAULT_RETRY;
+}
+
+/**
+ * mm_fault_error() - was it the machine that made mm_fault() answer MM_FAULT_BUS?
+ * @addr: as given to mm_fault().
+ * @ret_entry: the page's entry then, if so.
+ *
+ * Return: the machine's -errno; 0: the page's copy could not be read. Of the last such fault
+ * only: another may come between, and the answer is then 0. Context: takes sys->lock.
+ */
+int mm_fault_error(struct mm *mm, vaddr_t addr, uint64_t *ret_entry)
+{
+	struct mm_system *sys = mm->sys;
+	int err = 0;
+
+	sys_lock(sys);
+	if (sys->machine_error.err && sys->machine_error.va == (addr & PAGE_MASK)) {
+		err = sys->machine_error.err;
+		*ret_entry = sys->machine_error.entry;
+	}
+	sys->machine_error.err = 0;
+	sys_unlock(sys);
+	return err;
 }
 
 /**

@@ -142,6 +142,11 @@ struct mm_system {
 	bool has_waiters; /* somebody was told RETRY or -EAGAIN since the last wake */
 	bool is_memalloc; /* this allocation serves reclaim: to the last frame (PF_MEMALLOC) */
 	bool frozen;	  /* a fork is on its way: faults answer RETRY */
+	struct {
+		vaddr_t va;
+		int err; /* 0: there was none */
+		pte_t entry;
+	} machine_error;       /* l: the last fault that the machine refused for good */
 	bool is_held_for_fork; /* and it has the mm write-locked */
 	bool kswapd_awake;
 	unsigned int kswapd_priority;

@@ -7,17 +7,18 @@
  *	manager has already removed it. The thread is let go, faults again, and by then the
  *	kernel has the new protection. Should it come back SEGV_REPEATS times, it gets a SIGSEGV
  *	that says what the kernel's would say.
- * BUS. The page's only copy could not be read. The page is poisoned, so that this and every
- *	further access is a SIGBUS of the kernel, in system calls too. Before Linux 6.6 the
- *	thread gets a queued SIGBUS; one that blocks or ignores it would be killed by a real
- *	one, so after BUS_REPEATS faults it is.
- * OOM. First the swap of processes that have ended is taken back, and the thread let go; so it
- *	is as long as there are any, for the I/O of some may not have ended. Should it come back
- *OOM_REPEATS times: as Linux's OOM killer, SIGKILL to the process. The launcher says why.
+ * BUS. The page's only copy could not be read, or the machine cannot map it. The page is
+ *poisoned, so that this and every further access is a SIGBUS of the kernel, in system calls
+ *too. Before Linux 6.6 the thread gets a queued SIGBUS; one that blocks or ignores it would be
+ *killed by a real one, so after BUS_REPEATS faults it is. OOM. First the swap of processes that
+ *have ended is taken back, and the thread let go; so it is as long as there are any, for the
+ *I/O of some may not have ended. Should it come back OOM_REPEATS times: as Linux's OOM killer,
+ *SIGKILL to the process. The launcher says why.
  */
 #include "run/outcome.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -86,12 +87,36 @@ static void refuse_segv(struct runtime *rt, const struct machine_host_fault *fau
 	rt_port_wake(rt, fault->va);
 }
 
+/* What the kernel has at an address: bit 63 a page, bit 57 write-protected (proc(5)). */
+static uint64_t kernel_entry(vaddr_t va)
+{
+	long fd = sys_call3(SYS_open, (long)"/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	uint64_t entry = 0;
+
+	if (fd < 0)
+		return 0;
+	sys_call4(SYS_pread64, fd, (long)&entry, sizeof(entry),
+		  (long)(va / PAGE_SIZE * sizeof(entry)));
+	sys_call2(SYS_close, fd, 0);
+	return entry;
+}
+
 /**
- * rt_say_bus() - that a page is lost; once in the life of a process.
+ * rt_say_bus() - why a fault was answered MM_FAULT_BUS; once in the life of a process.
  */
 void rt_say_bus(struct runtime *rt, vaddr_t va)
 {
-	if (!__atomic_exchange_n(&rt->has_said_bus, true, __ATOMIC_RELAXED))
+	uint64_t entry = 0;
+	int err = mm_fault_error(rt->mm, va, &entry);
+
+	if (__atomic_exchange_n(&rt->has_said_bus, true, __ATOMIC_RELAXED))
+		return;
+	if (err)
+		rt_say(rt,
+		       "a page could not be mapped (error %d, entry %#lx, the kernel's %#lx): "
+		       "SIGBUS to process %ld at %#lx; please report this",
+		       -err, entry, kernel_entry(va), own_pid(), va);
+	else
 		rt_say(rt, "swap could not be read: SIGBUS to process %ld at %#lx", own_pid(),
 		       va);
 }

@@ -3,6 +3,7 @@
  * Faults in order, on a machine where a fault costs more than a translation: how many there
  * are, and how many pages are read that nobody asked for. mm/stream.c.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "mm/fault.h"
@@ -92,6 +93,35 @@ static void faults_at_random_are_left_alone(void **state)
 	world_destroy(&w);
 }
 
+/*
+ * The pages of a window are one machine op. Where it stops before the page that was touched,
+ * that one has not been tried; where it stops at that page for good, the fault says why.
+ */
+static void what_the_machine_refuses_is_told_of_the_page_itself(void **state)
+{
+	struct machine_soft_failure failure = {.nth = 1, .err = -EEXIST};
+	uint64_t entry = 0;
+	struct world w;
+
+	(void)state;
+	for (int step = -1; step <= 1; step += 2) {
+		world_of_streams(&w, SWAPDEV_MEM_SYNC);
+		put_out(&w, PAGES);
+		for (int i = 0; i < 3; i++) /* the fourth fault takes two pages or more */
+			world_read(&w, (unsigned int)(64 + i * step));
+		machine_soft_fail(w.machine, SOFT_APPLY, &failure);
+		assert_int_equal(mm_fault(w.mm, world_va((unsigned int)(64 + 4 * step)), 0),
+				 step < 0 ? MM_FAULT_RETRY : MM_FAULT_BUS);
+		assert_int_equal(
+			mm_fault_error(w.mm, world_va((unsigned int)(64 + 4 * step)), &entry),
+			step < 0 ? 0 : -EEXIST);
+		assert_int_equal(mm_fault_error(w.mm, world_va(64), &entry), 0);
+		world_read(&w, (unsigned int)(64 + 4 * step));
+		world_check(&w);
+		world_destroy(&w);
+	}
+}
+
 /* A stream that ends has read at most as much for nothing as it had use for. */
 static void what_is_read_for_nothing_is_bounded(void **state)
 {
@@ -179,6 +209,7 @@ static void no_window_leaves_its_area(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(faults_in_order_are_one_a_window),
 	cmocka_unit_test(faults_at_random_are_left_alone),
+	cmocka_unit_test(what_the_machine_refuses_is_told_of_the_page_itself),
 	cmocka_unit_test(what_is_read_for_nothing_is_bounded),
 	cmocka_unit_test(streams_do_not_disturb_each_other),
 	cmocka_unit_test(resident_pages_are_met_too),
