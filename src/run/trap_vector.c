@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * System calls on vectors of buffers and on messages. The buffers are gathered in one outside
- * of the window, and what came is spread over them again.
+ * of the window, and what came is spread over them again. It lies in its page as the first of
+ * them does, for O_DIRECT.
  */
 #include <errno.h>
 #include <limits.h>
@@ -24,7 +25,7 @@ struct gather {
 	size_t bytes;
 	struct iovec *iov; /* a copy */
 	size_t nr;
-	char *data; /* after it */
+	char *data; /* after it, in a page of its own */
 	size_t len; /* of the data */
 };
 
@@ -44,16 +45,18 @@ static long gather_make(struct gather *g, long iov, size_t nr, size_t extra)
 		total += entry.iov_len;
 	}
 	g->len = min_u64(total, BYTES_MAX);
-	g->bytes = (nr * sizeof(entry) + g->len + extra + 2 * PAGE_SIZE) & PAGE_MASK;
+	g->bytes = (nr * sizeof(entry) + g->len + extra + 4 * PAGE_SIZE) & PAGE_MASK;
 	g->at = sys_call6(SYS_mmap, 0, (long)g->bytes, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if ((unsigned long)g->at >= (unsigned long)-4095)
 		return -ENOMEM;
 	g->iov = (struct iovec *)g->at;
 	g->nr = nr;
-	g->data = (char *)(g->iov + nr);
 	if (trap_copy(g->iov, (void *)iov, nr * sizeof(entry)) != 0)
 		g->nr = 0; /* it was there just now */
+	g->data = (char *)(((uintptr_t)(g->iov + nr) & PAGE_MASK) + PAGE_SIZE);
+	if (g->nr > 0)
+		g->data += (uintptr_t)g->iov[0].iov_base & ~PAGE_MASK;
 	return 0;
 }
 
