@@ -411,6 +411,17 @@ long rt_do_sigaltstack(const stack_t *stack, stack_t *ret_old)
 }
 
 /**
+ * rt_actions_undo() - the signals of faults are the program's after all.
+ *
+ * Context: as rt_actions_init().
+ */
+void rt_actions_undo(void)
+{
+	for (unsigned int i = 0; i < NR_FAULT_SIGNALS; i++)
+		kernel_sigaction(fault_signals[i], &table[fault_signals[i]], NULL);
+}
+
+/**
  * rt_actions_forked() - in the child of a fork: what was sent to the parent is the parent's.
  */
 void rt_actions_forked(void)

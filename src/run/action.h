@@ -17,6 +17,7 @@ struct rt_action {
 };
 
 int rt_actions_init(void);
+void rt_actions_undo(void);
 void rt_actions_forked(void);
 void rt_action_deliver(int sig, siginfo_t *info, void *context);
 

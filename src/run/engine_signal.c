@@ -283,7 +283,7 @@ static bool is_filtered(struct runtime *rt)
 	return __atomic_load_n(&rt->was_caught, __ATOMIC_RELAXED);
 }
 
-static int set_up(struct runtime *rt)
+static int take_signals(void)
 {
 	int err = trap_map_stub();
 
@@ -292,10 +292,23 @@ static int set_up(struct runtime *rt)
 	if (err)
 		return err;
 	rt_altstack_install();
-	err = rt_actions_init();
+	return rt_actions_init();
+}
+
+static int set_up(struct runtime *rt)
+{
+	int err = take_signals();
+
 	if (!err && !is_filtered(rt))
 		err = trap_install();
 	return err ? err : trap_install_libc();
+}
+
+/* What the filter catches is to be carried out, whoever resolves faults. */
+static void serve_filter(struct runtime *rt)
+{
+	if (take_signals() == 0 && !is_filtered(rt))
+		rt_actions_undo();
 }
 
 /**
@@ -313,8 +326,10 @@ int rt_signal_start(struct runtime *rt, enum run_refusal *ret_why)
 	*ret_why = RUN_REFUSED_USERFAULTFD;
 	if (!rt->is_by_segv)
 		rt->signal_fd = machine_host_open_signals(fd_min());
-	if (rt->signal_fd < 0)
+	if (rt->signal_fd < 0) {
+		serve_filter(rt);
 		return rt->signal_fd;
+	}
 	*ret_why = RUN_REFUSED_FILTER;
 	err = set_up(rt);
 	if (err)
@@ -344,6 +359,8 @@ static int reopen_signals(struct runtime *rt)
 
 	if (fd < 0)
 		return fd;
+	if (fd == rt->signal_fd) /* the program has closed the parent's */
+		return 0;
 	err = sys_call3(SYS_dup3, fd, rt->signal_fd, 02000000 /* O_CLOEXEC */);
 	sys_call2(SYS_close, fd, 0);
 	return err < 0 ? (int)err : 0;

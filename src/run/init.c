@@ -42,6 +42,8 @@
 
 struct runtime rt_runtime;
 
+static const char cannot_attach[] = "cannot open what the processes of the run share";
+
 /* The first thread's task, and what came of it. */
 static struct {
 	int (*start)(struct runtime *rt, const char *path, const char **ret_what);
@@ -265,7 +267,7 @@ static int attach(struct runtime *rt, const char *path, const char **ret_what)
 {
 	int err;
 
-	*ret_what = "cannot open what the processes of the run share";
+	*ret_what = cannot_attach;
 	err = run_share_attach(path, &rt->map);
 	if (err == -ENOENT)
 		return RUN_IS_OVER;
@@ -300,9 +302,12 @@ static void choose_engine(struct runtime *rt, const char *path)
 {
 	enum run_refusal why;
 	struct run_map map;
+	int err = run_share_attach(path, &map);
 
-	if (run_share_attach(path, &map) != 0)
-		return;
+	if (err == -ENOENT)
+		return; /* the run is over */
+	if (err)
+		rt_fatal(cannot_attach, err);
 	rt->is_by_segv = map.share->fault_engine == RUN_FAULT_SEGV;
 	if (map.share->fault_engine != RUN_FAULT_THREAD && rt_signal_start(rt, &why) != 0)
 		__atomic_fetch_or(&map.share->paths, RUN_PATH_REFUSED << why, __ATOMIC_RELAXED);

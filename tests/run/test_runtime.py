@@ -111,7 +111,8 @@ class Runtime(unittest.TestCase):
                 self.check_same(PROGRAM["corners"], ram="16M", switches=switches)
 
     def test_edges(self):
-        cases_ = ["early", "raw_threads", "blocked", "actions", "pending", "structures"]
+        cases_ = ["early", "raw_threads", "blocked", "actions", "pending", "structures",
+                  "direct", "inner", "descriptors"]
         if ENGINE != "thread":  # docs/limits.md
             cases_ += ["robust", "tid_address", "splices"]
         for switches in ("", "no-move"):
@@ -287,6 +288,20 @@ os.rename("{note}.new", "{note}")
             self.skipTest("the shell's own memory could not be mapped any more (docs/limits.md)")
         script = "ulimit -v 4000000; exec $0 16 2"
         self.check_same("sh", "-c", script, PROGRAM["memory"], ram="8M")
+
+    def test_hardly_a_descriptor(self):
+        """With few descriptors left a program runs, or one line says why not."""
+        want = plain(PROGRAM["memory"], "12", "1").stdout
+        for left in range(1, 7):
+            taken = " ".join(f"{fd}</dev/null" for fd in range(3, 9))
+            script = f'ulimit -n {9 + left}; exec {taken}; exec "$0" 12 1'
+            with self.subTest(left=left):
+                got = self.run_managed("sh", "-c", script, PROGRAM["memory"], ram="6M")
+                if got.returncode == 0:
+                    self.assertEqual((got.stdout, got.stderr), (want, b""))
+                    continue
+                self.assertEqual((got.returncode, got.stdout), (125, b""), got)
+                self.assertRegex(got.stderr, b"^ration: cannot .*: Too many open files\n$")
 
     # --- the end of memory ----------------------------------------------------------------
 

@@ -9,11 +9,15 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/aio_abi.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -409,6 +413,137 @@ static void splices(void)
 	close(fds[1]);
 }
 
+/* Past the page cache the kernel asks for addresses and lengths in whole sectors. */
+static void direct(void)
+{
+	char name[] = "/tmp/edges.XXXXXX", *at = cold(BIG, 'd'), *to = cold(BIG, 0);
+	struct iovec out[2] = {{at + PAGE, 2 * PAGE}, {at + 9 * PAGE + 512, 3 * PAGE}};
+	struct iovec in[2] = {{to + 512, PAGE}, {to + 30 * PAGE, 4 * PAGE}};
+	int fd = mkostemp(name, O_DIRECT);
+
+	unlink(name);
+	printf("direct: writev %zd", writev(fd, out, 2));
+	chill(at, BIG);
+	printf(", pwritev %zd", pwritev(fd, out, 2, 5 * PAGE));
+	printf(", preadv %zd", preadv(fd, in, 2, 0));
+	printf(" %u", sum(to, BIG));
+	chill(to, BIG);
+	printf(", pread %zd %u", pread(fd, to + 3 * PAGE, 8 * PAGE, 0), sum(to, BIG));
+	in[0].iov_base = to + 3;
+	printf(", odd %s\n", preadv(fd, in, 1, 0) < 0 ? strerrorname_np(errno) : "ok");
+	close(fd);
+}
+
+/* Structures on the stack that hold addresses of memory that is out. */
+static void inner(void)
+{
+	char *at = cold(BIG, 0);
+	struct sock_filter *code = (struct sock_filter *)(void *)(at + 4 * PAGE - 8);
+	struct sock_fprog program = {.len = 3, .filter = code};
+	struct ifconf conf = {.ifc_len = 2 * PAGE, .ifc_buf = at + 8 * PAGE - 40};
+	struct winsize *size = (struct winsize *)(void *)at;
+	char *name = at + 12 * PAGE;
+	int fds[2];
+	long n;
+
+	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, fds))
+		return;
+	for (size_t i = 0; i < 3; i++) /* the last 5 bytes of each are what gets through */
+		code[i] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 5);
+	chill(at, BIG);
+	n = setsockopt(fds[1], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+	printf("inner: filter %ld, sent %zd", n, send(fds[0], "0123456789", 10, 0));
+	printf(", got %zd", recv(fds[1], at, 100, 0));
+	n = ioctl(socket(AF_INET, SOCK_DGRAM, 0), SIOCGIFCONF, &conf);
+	printf(", interfaces %ld %d", n,
+	       conf.ifc_len > 0 && !strcmp(conf.ifc_req->ifr_name, "lo"));
+	n = ioctl(fds[0], TIOCGWINSZ, size);
+	printf(", window size %s", n < 0 ? strerrorname_np(errno) : "ok");
+	strcpy(name, "a name");
+	chill(at, BIG);
+	n = prctl(PR_SET_NAME, name);
+	chill(at, BIG);
+	printf(", name %ld", n);
+	n = prctl(PR_GET_NAME, name + 100);
+	printf(" %ld %s\n", n, name + 100);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* -- Descriptors -- */
+
+#define FDS 1100
+
+/* Each number is the program's own now, whatever was there. */
+static void take_all(const char *what, char *at, int (*take)(int fd))
+{
+	for (int fd = 3; fd < FDS; fd++)
+		take(fd);
+	chill(at, BIG);
+	printf(" %s %u", what, sum(at, BIG));
+}
+
+static int take_raw(int fd)
+{
+	return (int)raw(SYS_dup2, 1, fd, 0, 0);
+}
+
+static int take(int fd)
+{
+	return dup2(1, fd);
+}
+
+static int give_back(int fd)
+{
+	return (int)raw(SYS_close, fd, 0, 0, 0);
+}
+
+/* A child in the parent's memory closes all that there is, and goes on with that memory. */
+static void close_in_vfork(char *at)
+{
+	int status = -1;
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		for (int fd = 3; fd < FDS; fd++)
+			close(fd);
+		closefrom(3);
+		raw(SYS_close_range, 3, ~0u, 0, 0);
+		for (size_t i = 0; i < BIG; i += PAGE)
+			at[i] = 'v';
+		execl("/bin/true", "true", NULL);
+		_exit(1);
+	}
+	waitpid(pid, &status, 0);
+	printf(", vfork %#x %u", status, sum(at, BIG));
+}
+
+static void descriptors(void)
+{
+	char *at = cold(BIG, 'o');
+	struct rlimit old, few = {.rlim_cur = 3};
+	int status = -1;
+	pid_t pid;
+
+	printf("descriptors:");
+	close_in_vfork(at);
+	take_all(", dup2", at, take);
+	take_all("and raw", at, take_raw);
+	take_all(", closed", at, give_back);
+	getrlimit(RLIMIT_NOFILE, &old);
+	few.rlim_max = old.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &few);
+	chill(at, BIG);
+	printf(", at most three %u", sum(at, BIG));
+	setrlimit(RLIMIT_NOFILE, &old);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		_exit(sum(at, BIG) % 100);
+	waitpid(pid, &status, 0);
+	printf(", a child %#x\n", status);
+}
+
 /* -- What is refused -- */
 
 static const char *name_of(long ret)
@@ -459,6 +594,9 @@ int main(int argc, char **argv)
 		{"pending", pending},
 		{"structures", structures},
 		{"splices", splices},
+		{"direct", direct},
+		{"inner", inner},
+		{"descriptors", descriptors},
 	};
 
 	setvbuf(stdout, NULL, _IOFBF, 65536);
