@@ -92,7 +92,7 @@ static const struct trap_call calls[] = {
 	{SYS_select, 0, {_, T, T, T, X(16)}},
 	{SYS_mremap, 0, {T, _, _, _, T}},
 	{SYS_msync, 0, {T}},
-	{SYS_mincore, 0, {T, _, T}},
+	{SYS_mincore, 0, {_, _, T}},
 	{SYS_madvise, 0, {T}},
 	{SYS_shmat, 0, {_, T}},
 	{SYS_shmctl, 0, {_, _, T}},
