@@ -54,6 +54,7 @@ bool mm_lock_try(struct mm_lock *lock)
 					 __ATOMIC_RELAXED))
 		return false;
 	rank_acquired(lock);
+	chaos_point();
 	return true;
 }
 
@@ -74,6 +75,7 @@ void mm_lock_release(struct mm_lock *lock)
 	rank_released(lock);
 	if (__atomic_exchange_n(&lock->state, 0, __ATOMIC_RELEASE) == 2)
 		sys_call4(SYS_futex, (long)&lock->state, FUTEX_WAKE_PRIVATE, 1, 0);
+	chaos_point();
 }
 
 bool mm_lock_is_held(const struct mm_lock *lock)

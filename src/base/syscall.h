@@ -11,6 +11,8 @@
 #ifndef BASE_SYSCALL_H
 #define BASE_SYSCALL_H
 
+#include "base/chaos.h"
+
 #ifdef __clang_analyzer__
 long sys_call6(long nr, long a, long b, long c, long d, long e,
 	       long f); /* may write anything */
@@ -18,7 +20,7 @@ long sys_call6(long nr, long a, long b, long c, long d, long e,
 /* Executes `syscall; ret`. Set before any second thread. */
 extern const void *sys_entry __attribute__((visibility("hidden")));
 
-static inline long sys_call6(long nr, long a, long b, long c, long d, long e, long f)
+static inline long sys_call_now(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;
@@ -33,6 +35,16 @@ static inline long sys_call6(long nr, long a, long b, long c, long d, long e, lo
 			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8),
 			   "r"(r9), [entry] "m"(sys_entry)
 			 : "rcx", "r11", "cc", "memory");
+	return ret;
+}
+
+static inline long sys_call6(long nr, long a, long b, long c, long d, long e, long f)
+{
+	long ret;
+
+	chaos_point();
+	ret = sys_call_now(nr, a, b, c, d, e, f);
+	chaos_point();
 	return ret;
 }
 #endif
