@@ -204,12 +204,34 @@ static void run_touch_frames(const struct run *run)
 	}
 }
 
+static bool is_there(vaddr_t page)
+{
+	unsigned char is_resident = 0;
+
+	return sys_call3(SYS_mincore, (long)page, PAGE_SIZE, (long)&is_resident) == 0 &&
+	       (is_resident & 1);
+}
+
+/*
+ * A move that had to wait for another is begun anew in the kernel. Linux 6.18 may then say
+ * EEXIST of pages that it has moved: it meets them where they were to go.
+ */
+static bool was_moved(vaddr_t from, vaddr_t to, int err)
+{
+	return err == -EEXIST && is_there(to) && !is_there(from);
+}
+
 /*
  * EINVAL: not a mapping like the pool's. EEXIST: there is a page, and the copy will say so too;
  * or poison, which a copy replaces. EBUSY after the touch: pinned; it may be read, and stays.
  */
 static int run_move_in_failed(struct run *run, struct drops *drops, int err)
 {
+	if (was_moved(run_frame(run), run_va(run), err)) {
+		err = uffd_wake(drops->host->fd, run_va(run), PAGE_SIZE);
+		run_advance(run, PAGE_SIZE, &drops->host->stats.nr_moved_in);
+		return err;
+	}
 	if (err == -EINVAL)
 		return run_copy_in(run, drops, run->nr);
 	if (err == -EEXIST || (err == -EBUSY && run->tries > 0))
@@ -247,7 +269,7 @@ static int run_in(struct run *run, struct drops *drops)
 static bool run_out_may_retry(struct run *run, int err)
 {
 	if (err == -EEXIST)
-		host_drop_range(run_frame(run), run_left(run));
+		host_drop_range(run_frame(run), PAGE_SIZE);
 	else if (!is_transient(err))
 		return false;
 	return run_may_retry(run);
@@ -289,6 +311,10 @@ static int run_copy_out(struct run *run, struct drops *drops, uint32_t until)
  */
 static int run_move_out_failed(struct run *run, struct drops *drops, int err)
 {
+	if (was_moved(run_va(run), run_frame(run), err)) {
+		run_advance(run, PAGE_SIZE, &drops->host->stats.nr_moved_out);
+		return 0;
+	}
 	if (err == -EINVAL && !run->is_write)
 		return run_copy_out(run, drops, run->nr);
 	if (err == -EINVAL) {
