@@ -149,13 +149,13 @@ static int window_claim(int fd, vaddr_t start, uint64_t len, int fixed)
 }
 
 /* The largest window that the process's address space limit allows, at the first free place. */
-static int window_choose(int fd, vaddr_t *ret_start, vaddr_t *ret_end)
+static int window_choose(int fd, vaddr_t base, vaddr_t *ret_start, vaddr_t *ret_end)
 {
 	int err = -ENOMEM;
 
 	for (uint64_t len = WINDOW_BYTES_MAX; len >= WINDOW_BYTES_MIN; len /= 2) {
 		for (unsigned int i = 0; i < WINDOW_BASES; i++) {
-			vaddr_t start = WINDOW_BASE + i * WINDOW_BASE_STEP;
+			vaddr_t start = base + i * WINDOW_BASE_STEP;
 
 			err = window_claim(fd, start, len, MAP_FIXED_NOREPLACE);
 			if (!err) {
@@ -287,7 +287,9 @@ static int window_make(struct machine_host *host, const struct machine_host_conf
 	int err;
 
 	if (cfg->window_end == 0)
-		return window_choose(host->fd, &host->window_start, &host->window_end);
+		return window_choose(host->fd,
+				     cfg->window_start ? cfg->window_start : WINDOW_BASE,
+				     &host->window_start, &host->window_end);
 	err = window_claim(host->fd, cfg->window_start, cfg->window_end - cfg->window_start,
 			   MAP_FIXED_NOREPLACE);
 	if (err)
@@ -304,7 +306,7 @@ static bool config_is_valid(const struct machine_host_config *cfg)
 	if ((cfg->ram_bytes | cfg->window_start | cfg->window_end) & ~PAGE_MASK)
 		return false;
 	if (cfg->window_end == 0)
-		return cfg->window_start == 0;
+		return true;
 	return cfg->window_start > 0 && cfg->window_start < cfg->window_end;
 }
 
@@ -349,7 +351,8 @@ int machine_host_open_signals(int fd_min)
 /**
  * machine_host_create() - make the machine: descriptor, pool and window.
  * @cfg: ram_bytes whole pages. The window asked for must be free; if none is, 16 TiB from
- *	0x200000000000 are taken, less where RLIMIT_AS allows less, elsewhere if it is taken.
+ *	@cfg's window_start or 0x200000000000 are taken, less where RLIMIT_AS allows less,
+ *elsewhere if it is taken.
  * @ret_machine: to be given to mm_system_create(), and to machine_host_destroy().
  *
  * The pool is not touched: it takes memory as it is written.

@@ -14,7 +14,7 @@
 
 struct machine_host_config {
 	uint64_t ram_bytes;		  /* whole pages, at least one */
-	vaddr_t window_start, window_end; /* page aligned; both 0: chosen */
+	vaddr_t window_start, window_end; /* page aligned; end 0: chosen, from start on */
 	bool no_move;			  /* do without UFFDIO_MOVE, as before Linux 6.8 */
 	int signal_fd; /* of machine_host_open_signals(); 0: faults are read from a descriptor
 			*/

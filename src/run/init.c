@@ -278,6 +278,9 @@ static int attach(struct runtime *rt, const char *path, const char **ret_what)
 	if (err)
 		return err;
 	*ret_what = "cannot set up memory (userfaultfd)";
+	if (rt->is_past_libc)
+		*ret_what = "a Go program needs the thread engine, or to be built with "
+			    "-buildmode=pie; cannot set up memory (userfaultfd)";
 	err = make_machine(rt);
 	if (err)
 		return err;
@@ -300,7 +303,7 @@ static int attach(struct runtime *rt, const char *path, const char **ret_what)
  */
 static void choose_engine(struct runtime *rt, const char *path)
 {
-	enum run_refusal why;
+	enum run_refusal why = RUN_REFUSED_PROGRAM;
 	struct run_map map;
 	int err = run_share_attach(path, &map);
 
@@ -308,8 +311,10 @@ static void choose_engine(struct runtime *rt, const char *path)
 		return; /* the run is over */
 	if (err)
 		rt_fatal(cannot_attach, err);
-	rt->is_by_segv = map.share->fault_engine == RUN_FAULT_SEGV;
-	if (map.share->fault_engine != RUN_FAULT_THREAD && rt_signal_start(rt, &why) != 0)
+	rt->is_past_libc = trap_is_past_libc();
+	rt->is_by_segv = map.share->fault_engine == RUN_FAULT_SEGV && !rt->is_past_libc;
+	if (map.share->fault_engine != RUN_FAULT_THREAD &&
+	    (rt->is_past_libc || rt_signal_start(rt, &why) != 0))
 		__atomic_fetch_or(&map.share->paths, RUN_PATH_REFUSED << why, __ATOMIC_RELAXED);
 	run_share_detach(&map);
 }

@@ -53,6 +53,9 @@ int rt_port_create(struct runtime *rt)
 
 	if (rt->is_by_segv)
 		return create_memfd(rt);
+	/* Where an ancestor's filter lets system calls through. */
+	if (!rt->is_by_signal)
+		cfg.window_start = TRAP_WINDOW_END;
 	err = machine_host_create(&cfg, &rt->machine);
 	if (!err)
 		machine_host_window(rt->machine, &rt->window_start, &rt->window_end);

@@ -86,13 +86,13 @@ static const char *engine_name(const struct report *report)
 {
 	uint32_t paths = report->totals.paths;
 
-	if ((paths & RUN_PATH_FAULT_SIGNAL) && (paths & RUN_PATH_FAULT_THREAD))
-		return "signal, thread";
+	bool has_thread = (paths & RUN_PATH_FAULT_THREAD) != 0;
+
 	if (paths & RUN_PATH_FAULT_SIGNAL)
-		return "signal";
+		return has_thread ? "signal, thread" : "signal";
 	if (paths & RUN_PATH_FAULT_SEGV)
-		return "segv";
-	return paths & RUN_PATH_FAULT_THREAD ? "thread" : "nobody";
+		return has_thread ? "segv, thread" : "segv";
+	return has_thread ? "thread" : "nobody";
 }
 
 /* Why that engine. */
@@ -104,6 +104,8 @@ static const char *engine_reason(const struct report *report)
 		return "no userfaultfd by signals";
 	if (paths & (RUN_PATH_REFUSED << RUN_REFUSED_FILTER))
 		return "no seccomp filter";
+	if (paths & (RUN_PATH_REFUSED << RUN_REFUSED_PROGRAM))
+		return "a Go program";
 	if (paths & (RUN_PATH_REFUSED << RUN_REFUSED_WINDOW))
 		return "addresses taken";
 	return report->engine_reason;

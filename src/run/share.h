@@ -82,6 +82,7 @@ enum run_fault_engine {
 enum run_refusal {
 	RUN_REFUSED_USERFAULTFD, /* no userfaultfd that tells faults by signals */
 	RUN_REFUSED_FILTER,	 /* no seccomp filter, or no place for what goes with it */
+	RUN_REFUSED_PROGRAM,	 /* it blocks signals behind the C library's back */
 	RUN_REFUSED_WINDOW,	 /* the window is not where the filter wants it */
 };
 

@@ -61,6 +61,7 @@ bool trap_is_innocent(long nr); /* no argument is ever an address */
 int trap_map_stub(void);
 int trap_install(void);
 int trap_install_libc(void);
+bool trap_is_past_libc(void); /* trap_libc.c */
 
 /* trap_call.c: as the system call. */
 long trap_do(long nr, const long *args);

@@ -18,6 +18,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/personality.h>
 #include <sys/syscall.h>
 
@@ -126,6 +127,50 @@ static struct range find_code(const char *symbol)
 	if (!symbol || wanted.addr)
 		dl_iterate_phdr(object_seen, &wanted);
 	return wanted.found;
+}
+
+/* Notes are three words, a name and what it tells, each padded to words. */
+static bool has_go_note(const struct dl_phdr_info *info, const ElfW(Phdr) * ph)
+{
+	static const char name[] = "Go\0";
+	vaddr_t at = info->dlpi_addr + ph->p_vaddr, end = at + ph->p_memsz;
+	ElfW(Nhdr) note;
+
+	while (at + sizeof(note) + sizeof(name) <= end) {
+		memcpy(&note, (const void *)at, sizeof(note));
+		at += sizeof(note);
+		if (note.n_namesz == sizeof(name) &&
+		    !memcmp((const void *)at, name, sizeof(name)))
+			return true;
+		at += ((note.n_namesz + 3ull) & ~3ull) + ((note.n_descsz + 3ull) & ~3ull);
+	}
+	return false;
+}
+
+static int program_seen(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_NOTE &&
+		    has_go_note(info, &info->dlpi_phdr[i]))
+			*(bool *)arg = true;
+	return 1; /* the program is the first */
+}
+
+/**
+ * trap_is_past_libc() - does the program block signals where no filter can see it?
+ *
+ * Go's runtime makes its system calls itself, and blocks all signals around forks and the ends
+ * of threads. In a program that is loaded at an address of its own these calls are caught by
+ * where they are made. One at a fixed address lies where unmanaged programs lie, too.
+ */
+bool trap_is_past_libc(void)
+{
+	bool is_go = false;
+
+	if (find_code(NULL).start < FIXED_BELOW)
+		dl_iterate_phdr(program_seen, &is_go);
+	return is_go;
 }
 
 static void find_ranges(void)

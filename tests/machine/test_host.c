@@ -39,7 +39,7 @@ static void create_refuses_what_breaks_the_rules(void **state)
 		{.ram_bytes = 0},
 		{.ram_bytes = 4095},
 		{.ram_bytes = (uint64_t)1 << 60},
-		{.ram_bytes = 4096, .window_start = 0x210000000000},
+		{.ram_bytes = 4096, .window_start = 0x210000000001},
 		{.ram_bytes = 4096, .window_end = 0x210000000000},
 		{.ram_bytes = 4096,
 		 .window_start = 0x210000001000,

@@ -148,6 +148,13 @@ class Runtime(unittest.TestCase):
                 self.assertEqual((got.stdout, got.returncode, got.stderr),
                                  (f"files: {files}\ndone\n".encode(), 0, b""))
 
+    def test_past_the_c_library(self):
+        """Also behind the filter of a program that the signal engine serves."""
+        self.check_same(PROGRAM["past"], ram="16M")
+        self.check_same("sh", "-c", '"$0"; "$0"', PROGRAM["past"], ram="16M")
+        stats = self.stats(PROGRAM["past"], ram="16M")[1]
+        self.assertIn("thread", stats["fault_engine"])
+
     def test_the_engine_is_the_one_asked_for(self):
         stats = self.stats("sh", "-c", "echo $(echo a child)", ram="16M")[1]
         self.assertEqual((stats["fault_engine"], stats["fault_reason"]),
