@@ -62,6 +62,47 @@ EXPORT int execvp(const char *file, char *const argv[])
 	return execvpe(file, argv, environ);
 }
 
+/* The words of execl() and its kin: until NULL, as many as the program has written down. */
+static size_t count_words(const char *first, va_list *rest)
+{
+	size_t nr = 0;
+
+	for (; first; first = va_arg(*rest, const char *))
+		nr++;
+	return nr;
+}
+
+static void take_words(char **ret_argv, size_t nr, const char *first, va_list *rest)
+{
+	ret_argv[0] = (char *)(uintptr_t)first;
+	for (size_t i = 1; i <= nr; i++)
+		ret_argv[i] = va_arg(*rest, char *);
+}
+
+/* The C library's own would give the kernel strings that are out. */
+#define EXECL(name, execute, environment)                          \
+	EXPORT int name(const char *path, const char *first, ...)  \
+	{                                                          \
+		char *const *envp;                                 \
+		va_list rest;                                      \
+		char **argv;                                       \
+		size_t nr;                                         \
+                                                                   \
+		va_start(rest, first);                             \
+		nr = count_words(first, &rest);                    \
+		va_end(rest);                                      \
+		argv = __builtin_alloca((nr + 1) * sizeof(*argv)); \
+		va_start(rest, first);                             \
+		take_words(argv, nr, first, &rest);                \
+		envp = environment;                                \
+		va_end(rest);                                      \
+		return execute(path, argv, envp);                  \
+	}
+
+EXECL(execl, execve, environ)
+EXECL(execlp, execvpe, environ)
+EXECL(execle, execve, va_arg(rest, char *const *))
+
 #define SPAWN(name)                                                                            \
 	EXPORT int name(pid_t *ret_pid, const char *path,                                      \
 			const posix_spawn_file_actions_t *actions,                             \

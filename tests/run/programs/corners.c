@@ -618,6 +618,30 @@ static void deep(void)
 	printf(", freed %d\n", plugin_free != NULL);
 }
 
+/* Words that are out, as they are in the child of a fork. */
+static void words(void)
+{
+	char *at = cold(BIG, 0), *const envp[] = {at + 3 * PAGE, NULL};
+	int status;
+
+	strcpy(at + PAGE, "sh");
+	strcpy(at + 2 * PAGE, "echo \"words: $0 $HERE\"");
+	strcpy(at + 3 * PAGE, "HERE=here");
+	for (int i = 0; i < 3; i++) {
+		fflush(stdout);
+		if (fork() == 0) {
+			if (i == 0)
+				execl("/bin/sh", "sh", "-c", at + 2 * PAGE, at + PAGE, NULL);
+			if (i == 1)
+				execlp("sh", "sh", "-c", at + 2 * PAGE, NULL);
+			execle("/bin/sh", "sh", "-c", at + 2 * PAGE, NULL, envp);
+			_exit(errno);
+		}
+		wait(&status);
+		printf("words: status %#x\n", status);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -640,6 +664,7 @@ int main(int argc, char **argv)
 		{"vforks", vforks},
 		{"locks", locks},
 		{"deep", deep},
+		{"words", words},
 		{"closed", closed},
 	};
 
