@@ -16,6 +16,10 @@
  *    carried out for the program) is handled there, below it, and its frame is not copied:
  *    leaving the stack would give its upper end, which is in use, to the next signal.
  *
+ * 5. Where a core is asked for when the process begins, what ends it with one by default has a
+ *    handler, too, that brings all memory in before it does (dump.c). Not in the init process
+ *    of a PID namespace, which the kernel protects from signals that it does not handle.
+ *
  * A write to the table is made with signals blocked, under a count that is odd meanwhile;
  * readers read again if it was odd or has changed.
  */
@@ -28,6 +32,7 @@
 
 #include "base/syscall.h"
 #include "run/altstack.h"
+#include "run/dump.h"
 #include "run/engine.h"
 #include "run/runtime.h"
 #include "run/thread.h"
@@ -38,6 +43,11 @@
 #define FRAME_ALIGN	 64
 #define BIT(sig)	 (1ull << ((sig)-1))
 #define NR_FAULT_SIGNALS 3
+
+/* What dumps core by default, but for the signals of faults. */
+#define CORE_SIGNALS                                                              \
+	(BIT(SIGABRT) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGQUIT) | BIT(SIGTRAP) | \
+	 BIT(SIGXCPU) | BIT(SIGXFSZ))
 
 extern const char rt_restorer[] __attribute__((visibility("hidden")));
 _Noreturn void rt_jump(void *handler, int sig, void *info, void *context, void *frame)
@@ -66,7 +76,8 @@ __asm__(".pushsection .text\n"
 	".popsection\n");
 
 static struct rt_action table[_NSIG];
-static uint32_t table_seq; /* atomic; odd: being written */
+static uint64_t core_signals; /* those of CORE_SIGNALS that have a handler of ours */
+static uint32_t table_seq;    /* atomic; odd: being written */
 
 static __thread stack_t own_stack;   /* the alternate stack that the program has asked for */
 static __thread uint64_t own_hidden; /* of RT_FAULT_SIGNALS, those that it has blocked */
@@ -109,6 +120,11 @@ static void table_unlock(void)
 static bool is_handler(const void *handler)
 {
 	return handler != (void *)SIG_DFL && handler != (void *)SIG_IGN;
+}
+
+static bool dumps_core(int sig, const void *handler)
+{
+	return handler == (void *)SIG_DFL && (core_signals & BIT(sig)) != 0;
 }
 
 static bool is_ours(int sig)
@@ -169,6 +185,7 @@ _Noreturn static void die_of(int sig)
 	struct rt_action action = {.handler = (void *)SIG_DFL};
 	uint64_t mask = BIT(sig);
 
+	rt_dump_gather();
 	kernel_sigaction(sig, &action, NULL);
 	sys_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, 0, sizeof(mask));
 	for (;;)
@@ -209,15 +226,14 @@ static void call_handler(const struct rt_action *action, int sig, siginfo_t *inf
 	handler(sig, info, context);
 }
 
+static long change_action(int sig, const struct rt_action *action);
+
+/* The kernel has done so. */
 static void forget_action(int sig)
 {
-	uint64_t signals;
+	struct rt_action none = {.handler = (void *)SIG_DFL};
 
-	rt_signals_block(&signals);
-	table_lock();
-	table[sig].handler = (void *)SIG_DFL;
-	table_unlock();
-	rt_signals_restore(signals);
+	change_action(sig, &none);
 }
 
 /* What the kernel calls for signals that the program handles. */
@@ -229,6 +245,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	/* sigsuspend(), ppoll() and their like may have blocked them. */
 	sys_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&faults, 0, sizeof(faults));
 	rt_altstack_arm(context);
+	if (dumps_core(sig, action.handler))
+		die_of(sig);
 	if (!is_handler(action.handler))
 		return; /* it has been taken away just now */
 	if (action.flags & (uint64_t)SA_RESETHAND)
@@ -273,13 +291,12 @@ static struct rt_action kernel_action(int sig, const struct rt_action *action)
 {
 	struct rt_action kernel = *action;
 
-	if (!is_handler(action->handler))
+	if (!is_handler(action->handler) && !dumps_core(sig, action->handler))
 		return kernel;
 	kernel.handler = (void *)on_signal;
 	kernel.flags |= SA_ONSTACK | SA_SIGINFO | SA_RESTORER_FLAG;
 	kernel.restorer = (void *)(uintptr_t)rt_restorer;
 	kernel.mask &= ~RT_FAULT_SIGNALS;
-	(void)sig;
 	return kernel;
 }
 
@@ -452,8 +469,16 @@ int rt_actions_init(void)
 	uint64_t faults = RT_FAULT_SIGNALS, all = ~faults;
 	int err;
 
-	for (int sig = 1; sig < _NSIG; sig++)
+	if (rt_dump_is_wanted() && rt_runtime.pid != 1)
+		core_signals = CORE_SIGNALS;
+	for (int sig = 1; sig < _NSIG; sig++) {
 		kernel_sigaction(sig, NULL, &table[sig]);
+		if (dumps_core(sig, table[sig].handler)) {
+			struct rt_action kernel = kernel_action(sig, &table[sig]);
+
+			kernel_sigaction(sig, &kernel, NULL);
+		}
+	}
 	/* What touches managed memory with all else blocked is itself ready to fault. */
 	err = take_signal(SIGBUS, rt_on_bus, 0, ~0ull);
 	if (!err)

@@ -34,6 +34,7 @@
 #include "run/action.h"
 #include "run/altstack.h"
 #include "run/boot.h"
+#include "run/dump.h"
 #include "run/fork.h"
 #include "run/outcome.h"
 #include "run/port.h"
@@ -120,6 +121,8 @@ void rt_on_bus(int sig, siginfo_t *info, void *context)
 	rt_altstack_arm(uc);
 	if (info->si_code == BUS_ADRERR && is_in_window(rt, va) &&
 	    resolve(rt, va & PAGE_MASK, is_write ? MM_ACCESS_WRITE : MM_ACCESS_READ) == 0)
+		return;
+	if (info->si_code == SI_TKILL && rt_dump_park())
 		return;
 	if (trap_copy_failed(context))
 		return;
@@ -383,5 +386,6 @@ int rt_signal_forked(struct runtime *rt)
 	rt->has_lost_machine = false;
 	rt_altstack_forked();
 	rt_actions_forked();
+	rt_dump_forked();
 	return 0;
 }

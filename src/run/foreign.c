@@ -98,8 +98,13 @@ long rt_foreign_place(struct runtime *rt, const uint64_t *args)
 	return ret;
 }
 
-/* The first page of [*va, end) that was ever touched; the others read as zeros. */
-static bool next_touched(struct runtime *rt, vaddr_t *va, vaddr_t end)
+/**
+ * rt_area_touched() - the first page of [*va, end) that was ever touched; the others read as
+ * zeros.
+ *
+ * Return: false if there is none.
+ */
+bool rt_area_touched(struct runtime *rt, vaddr_t *va, vaddr_t end)
 {
 	bool found;
 
@@ -116,7 +121,7 @@ static void copy_touched(struct runtime *rt, const struct mm_area *part, vaddr_t
 
 	if (rt->is_by_signal)
 		sys_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&faults, 0, sizeof(faults));
-	for (vaddr_t va = part->start; next_touched(rt, &va, part->end); va += PAGE_SIZE)
+	for (vaddr_t va = part->start; rt_area_touched(rt, &va, part->end); va += PAGE_SIZE)
 		memcpy((void *)(to + (va - part->start)), (const void *)va, PAGE_SIZE);
 	if (rt->is_by_signal)
 		sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&faults, 0, sizeof(faults));

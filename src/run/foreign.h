@@ -10,6 +10,7 @@
 struct runtime;
 
 bool rt_area_next(struct runtime *rt, vaddr_t at, vaddr_t end, struct mm_area *ret_part);
+bool rt_area_touched(struct runtime *rt, vaddr_t *va, vaddr_t end);
 
 long rt_foreign_place(struct runtime *rt, const uint64_t *args);
 long rt_foreign_clear(struct runtime *rt, vaddr_t start, vaddr_t end);

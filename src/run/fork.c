@@ -239,6 +239,16 @@ static void segv_give_back(void)
 
 /* -- The handlers -- */
 
+static __thread bool is_forking;
+
+/**
+ * rt_fork_is_own() - is this thread in the midst of a fork?
+ */
+bool rt_fork_is_own(void)
+{
+	return is_forking;
+}
+
 /* Return: the mask to go back to. A SIGSEGV that may come must not be blocked: it would kill.
  */
 static uint64_t block_signals(void)
@@ -279,6 +289,7 @@ static void fork_prepare(void)
 	if (!rt_is_managed())
 		return;
 	signals = block_signals();
+	is_forking = true;
 	if (was_threaded)
 		_IO_list_lock(); /* fork() takes it next, and its holder must not be frozen */
 	malloc_fork_prepare();
@@ -309,6 +320,7 @@ static void fork_parent(void)
 	malloc_fork_parent();
 	if (was_threaded)
 		_IO_list_unlock();
+	is_forking = false;
 	rt_signals_restore(signals);
 }
 
@@ -322,6 +334,7 @@ static void fork_child(void)
 	if (fk.was_threaded)
 		segv_give_back();
 	malloc_fork_child();
+	is_forking = false;
 	rt_signals_restore(fk.signals);
 }
 

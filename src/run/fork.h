@@ -20,4 +20,6 @@ long rt_fork_thaw(struct runtime *rt, const uint64_t *args);
 uint64_t rt_frozen_work(struct runtime *rt);
 bool rt_frozen_serve(struct runtime *rt, const struct machine_host_fault *fault);
 
+bool rt_fork_is_own(void);
+
 #endif

@@ -25,6 +25,7 @@ enum rt_op {
 	RT_OP_FORK_FREEZE, /* tid, slot, descriptor of rt_port_create_copy() */
 	RT_OP_FORK_THAW,
 	RT_OP_FAULT, /* address, MM_ACCESS_*, thread: of the signal engine */
+	RT_OP_DUMP,  /* run/dump.c */
 	RT_NR_OPS,
 };
 

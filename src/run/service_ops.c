@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "base/checked.h"
+#include "run/dump.h"
 #include "run/foreign.h"
 #include "run/fork.h"
 #include "run/runtime.h"
@@ -314,6 +315,7 @@ long rt_service_do(struct runtime *rt, const struct rt_request *request)
 		[RT_OP_SBRK] = do_sbrk,
 		[RT_OP_FORK_FREEZE] = rt_fork_freeze,
 		[RT_OP_FORK_THAW] = rt_fork_thaw,
+		[RT_OP_DUMP] = rt_dump_take,
 	};
 
 	return ops[request->op](rt, request->args);

@@ -287,6 +287,18 @@ unsigned int rt_thread_index(void)
 }
 
 /**
+ * rt_thread_has_tid() - is it the number of a thread of the runtime?
+ */
+bool rt_thread_has_tid(uint32_t tid)
+{
+	for (unsigned int i = 0; i < RT_THREADS_MAX; i++)
+		if (threads[i].is_used &&
+		    __atomic_load_n(&threads[i].tid, __ATOMIC_RELAXED) == tid)
+			return true;
+	return false;
+}
+
+/**
  * rt_thread_is_own() - is this a thread of the runtime?
  */
 bool rt_thread_is_own(void)

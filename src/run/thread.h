@@ -27,6 +27,7 @@ int rt_threads_init(void);
 int rt_thread_start(const struct rt_thread_config *cfg);
 void rt_threads_forget(void);
 unsigned int rt_thread_index(void);
+bool rt_thread_has_tid(uint32_t tid);
 bool rt_thread_is_own(void); /* false in the program's threads */
 
 /* The signals that a thread of the program must never block: a page fault of its own. */

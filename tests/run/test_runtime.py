@@ -14,6 +14,7 @@ import random
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,32 @@ def environment(switches=""):
 def plain(*program, **options):
     return subprocess.run(program, env=environment(), capture_output=True, timeout=PATIENCE,
                           check=False, stdin=subprocess.DEVNULL, **options)
+
+
+def segments(core):
+    """What an ELF core says of memory: {address: (offset in the file, bytes there)}."""
+    phoff, = struct.unpack_from("<Q", core, 32)
+    size, number = struct.unpack_from("<HH", core, 54)
+    found = {}
+    for at in range(phoff, phoff + size * number, size):
+        kind, _, offset, start, _, in_file = struct.unpack_from("<IIQQQQ", core, at)
+        if kind == 1:  # PT_LOAD
+            found[start] = (offset, in_file)
+    return found
+
+
+def pages_missing(core, start, pages):
+    """Of the pattern of tests/run/programs/dumps.c."""
+    parts, missing = segments(core), 0
+    for i in range(pages):
+        va = start + i * 4096
+        base = max((at for at in parts if at <= va), default=None)
+        offset, in_file = parts.get(base, (0, 0))
+        if base is None or va - base + 4096 > in_file:
+            missing += 1
+        elif struct.unpack_from("<QQQ", core, offset + va - base) != (va, i, i ^ (1 << 64) - 1):
+            missing += 1
+    return missing
 
 
 class Runtime(unittest.TestCase):
@@ -333,6 +360,40 @@ os.rename("{note}.new", "{note}")
                                options=["--zram", "off"])
         self.assertEqual((got.stdout, got.returncode), (b"SIGBUS, then the rest\n", 0), got)
         self.assertRegex(got.stderr.decode(), "^ration: swap could not be read: SIGBUS to ")
+
+    # --- core dumps -----------------------------------------------------------------------
+
+    def need_cores(self):
+        pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text(encoding="ascii")
+        if ENGINE != "signal":
+            self.skipTest("dumps have holes with the other engines (docs/limits.md)")
+        if pattern[0] in "|/" or resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+            self.skipTest("needs core files in the working directory")
+
+    def dumped(self, how):
+        got = self.run_managed(PROGRAM["dumps"], how, ram="6M", cwd=self.tmp, preexec_fn=lambda:
+                               resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2))
+        cores = list(self.tmp.glob("core*"))
+        self.assertEqual(len(cores), 1, got)
+        start, pages, _ = got.stdout.split()
+        core = cores[0].read_bytes()
+        cores[0].unlink()
+        (self.tmp / "swap").unlink(missing_ok=True)
+        return got, pages_missing(core, int(start, 16), int(pages))
+
+    def test_a_core_dump_holds_what_is_out(self):
+        self.need_cores()
+        for how, sig in (("abort", signal.SIGABRT), ("segv", signal.SIGSEGV),
+                         ("fpe", signal.SIGFPE), ("quit", signal.SIGQUIT),
+                         ("sent", signal.SIGXCPU)):
+            with self.subTest(how=how):
+                got, missing = self.dumped(how)
+                self.assertEqual((got.returncode, missing), (-sig, 0), got)
+
+    def test_a_core_dump_of_the_child_of_a_fork(self):
+        self.need_cores()
+        got, missing = self.dumped("child")
+        self.assertEqual((got.returncode, missing), (int(signal.SIGABRT), 0), got)
 
     # --- other people's programs ----------------------------------------------------------
 
