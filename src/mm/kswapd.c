@@ -98,6 +98,8 @@ void reclaim_ahead(struct mm_system *sys, unsigned int nr_taken)
 			priority--;
 		gone += freed;
 	}
+	workingset_snapshot(sys);
+	swap_count(sys); /* as kswapd does, which seldom runs here */
 	if (gone < want && zones_free_pages(sys) < (low + min) / 2)
 		kswapd_wake_if_low(sys);
 }
