@@ -395,6 +395,36 @@ os.rename("{note}.new", "{note}")
         got, missing = self.dumped("child")
         self.assertEqual((got.returncode, missing), (int(signal.SIGABRT), 0), got)
 
+    def test_gdb_reads_what_is_out(self):
+        if ENGINE != "signal":
+            self.skipTest("the others have no signals that gdb must let through")
+        self.need("gdb")
+        out, script = self.tmp / "out", self.tmp / "script.gdb"
+        script.write_text(f"""
+break abort
+run run --ram 6M --swap {self.tmp}/swap:64M -- {PROGRAM["dumps"]} alone > {out}
+python
+import struct
+start, missing = int(open("{out}").read().split()[0], 16), 0
+for i in range(0, 2048, 61):
+    va = start + i * 4096
+    try:
+        gdb.selected_inferior().read_memory(va, 24)
+    except gdb.MemoryError:
+        missing += 1
+    gdb.execute(f"ration-in {{va}} 4096", to_string=True)
+    words = struct.unpack("<QQQ", gdb.selected_inferior().read_memory(va, 24))
+    print("right" if words == (va, i, i ^ (1 << 64) - 1) else "wrong")
+print("missing" if missing else "all was there")
+end
+kill
+""", encoding="ascii")
+        helper = pathlib.Path(__file__).parents[2] / "examples/ration.gdb"
+        got = plain("gdb", "-q", "-batch", "-nx", "-x", helper, "-x", script, RATION)
+        words = got.stdout.decode().split()
+        self.assertEqual((words.count("right"), words.count("wrong"), words.count("missing")),
+                         (34, 0, 1), got)
+
     # --- other people's programs ----------------------------------------------------------
 
     def need(self, name):

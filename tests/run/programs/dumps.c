@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dumps abort|segv|fpe|quit|sent|child: fills memory with a pattern, says where it is, and ends
- * by a signal that dumps core, while other threads work on memory of their own. Page i of the
- * pattern begins with its own address, i, and ~i; of a part that nobody may read, too.
+ * dumps abort|alone|segv|fpe|quit|sent|child: fills memory with a pattern, says where it is,
+ * and ends by a signal that dumps core, while other threads (not: alone) work on memory of
+ * their own. Page i of the pattern begins with its own address, i, and ~i; of a part that
+ * nobody may read, too.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -55,7 +56,7 @@ static void fill(char *at)
 
 static void die(const char *how)
 {
-	if (!strcmp(how, "abort"))
+	if (!strcmp(how, "abort") || !strcmp(how, "alone"))
 		abort();
 	if (!strcmp(how, "segv"))
 		*nothing = 1;
@@ -74,7 +75,7 @@ int main(int argc, char **argv)
 	pthread_t thread;
 	int status = 0;
 
-	for (int i = 0; i < NR_THREADS; i++)
+	for (int i = 0; i < NR_THREADS && !(argc == 2 && !strcmp(argv[1], "alone")); i++)
 		pthread_create(&thread, NULL, work, NULL);
 	if (argc == 2 && !strcmp(argv[1], "child")) {
 		if (fork() == 0) {
