@@ -24,15 +24,6 @@
 #define AHEAD_BATCH  16
 #define AHEAD_ROUNDS 8
 
-static uint64_t high_watermark(const struct mm_system *sys)
-{
-	uint64_t high = 0;
-
-	for (unsigned int i = 0; i < sys->nr_zones; i++)
-		high += sys->zones[i].watermark[WMARK_HIGH];
-	return high;
-}
-
 void kswapd_wake_if_low(struct mm_system *sys)
 {
 	if (sys->kswapd_awake)
@@ -73,16 +64,14 @@ static unsigned int ahead_priority(const struct mm_system *sys)
 void reclaim_ahead(struct mm_system *sys, unsigned int nr_taken)
 {
 	unsigned int want = AHEAD_BATCH, gone = 0, freed, priority;
-	uint64_t low = 0, min = 0;
+	uint64_t low, min;
 
 	if (!sys->cfg.is_reclaim_by_faults) {
 		kswapd_wake_if_low(sys);
 		return;
 	}
-	for (unsigned int i = 0; i < sys->nr_zones; i++) {
-		low += sys->zones[i].watermark[WMARK_LOW];
-		min += sys->zones[i].watermark[WMARK_MIN];
-	}
+	low = zones_watermark(sys, WMARK_LOW);
+	min = zones_watermark(sys, WMARK_MIN);
 	if (zones_free_pages(sys) >= low)
 		return;
 	if (sys->nr_reclaiming > 0)
@@ -177,7 +166,7 @@ static bool kswapd_balance_exactly(struct mm_system *sys)
 static bool kswapd_balance(struct mm_system *sys, unsigned int budget)
 {
 	while (sys->kswapd_awake && budget > 0) {
-		uint64_t high = high_watermark(sys), free = zones_free_pages(sys);
+		uint64_t high = zones_watermark(sys, WMARK_HIGH), free = zones_free_pages(sys);
 		unsigned int want, gone;
 		bool was_refused;
 

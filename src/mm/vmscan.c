@@ -231,8 +231,7 @@ static void cull_locked(struct mapper_scan *rc)
 static void scan_set_marks(const struct mm_system *sys, struct policy_scan *scan)
 {
 	scan->nr_free = zones_free_pages(sys);
-	for (unsigned int i = 0; i < sys->nr_zones; i++)
-		scan->nr_high += sys->zones[i].watermark[WMARK_HIGH];
+	scan->nr_high = zones_watermark(sys, WMARK_HIGH);
 	for (unsigned int is_file = 0; is_file < 2; is_file++)
 		scan->has_refaulted[is_file] = workingset_has_refaulted(sys, is_file != 0);
 }

@@ -36,10 +36,9 @@
 
 static uint64_t dirtyable_pages(const struct mm_system *sys)
 {
-	uint64_t free = zones_free_pages(sys), reserve = 0, nr[4];
+	uint64_t free = zones_free_pages(sys), reserve = zones_watermark(sys, WMARK_HIGH);
+	uint64_t nr[4];
 
-	for (unsigned int i = 0; i < sys->nr_zones; i++)
-		reserve += sys->zones[i].watermark[WMARK_HIGH];
 	sys->policy_ops->count(sys->policy, nr);
 	return (free > reserve ? free - reserve : 0) + nr[2] + nr[3];
 }

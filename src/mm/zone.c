@@ -305,6 +305,19 @@ void zones_set_watermarks(struct mm_system *sys, uint64_t min_free_kbytes,
 }
 
 /**
+ * zones_watermark() - a watermark of all zones together, in frames.
+ * @mark: WMARK_*.
+ */
+uint64_t zones_watermark(const struct mm_system *sys, unsigned int mark)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < sys->nr_zones; i++)
+		sum += sys->zones[i].watermark[mark];
+	return sum;
+}
+
+/**
  * zones_free_pages() - frames in the buddy systems of all zones; those on per-CPU lists are not
  * counted, as in Linux's NR_FREE_PAGES.
  */

@@ -74,6 +74,7 @@ void page_free(struct mm_system *sys, struct page *page, unsigned int order);
 void pcp_drain(struct mm_system *sys);
 uint64_t zones_free_pages(const struct mm_system *sys);
 uint64_t zones_managed_pages(const struct mm_system *sys);
+uint64_t zones_watermark(const struct mm_system *sys, unsigned int mark);
 
 int zone_check(struct mm_system *sys);
 
