@@ -53,6 +53,12 @@ static unsigned int ahead_priority(const struct mm_system *sys)
 	return priority;
 }
 
+/* Also with what will be free when its write ends? */
+static bool is_short(const struct mm_system *sys, uint64_t mark)
+{
+	return zones_free_pages(sys) + sys->nr_reclaiming < mark;
+}
+
 /**
  * reclaim_ahead() - a fault has taken frames: see to it that there are some for the next.
  * @nr_taken: at least one. First touches have as many pages more to put somewhere, and
@@ -79,9 +85,7 @@ void reclaim_ahead(struct mm_system *sys, unsigned int nr_taken)
 	if (want < 2 * nr_taken)
 		want = 2 * nr_taken;
 	priority = ahead_priority(sys);
-	for (unsigned int i = 0; i < AHEAD_ROUNDS && gone < want; i++) {
-		if (zones_free_pages(sys) + sys->nr_reclaiming >= low)
-			return;
+	for (unsigned int i = 0; i < AHEAD_ROUNDS && gone < want && is_short(sys, low); i++) {
 		freed = reclaim_turn_direct(sys, AHEAD_BATCH, priority);
 		if (freed == 0 && priority > 0)
 			priority--;
@@ -89,7 +93,7 @@ void reclaim_ahead(struct mm_system *sys, unsigned int nr_taken)
 	}
 	workingset_snapshot(sys);
 	swap_count(sys); /* as kswapd does, which seldom runs here */
-	if (gone < want && zones_free_pages(sys) < (low + min) / 2)
+	if (gone < want && is_short(sys, low) && zones_free_pages(sys) < (low + min) / 2)
 		kswapd_wake_if_low(sys);
 }
 
