@@ -128,13 +128,29 @@ static long protect_part(struct runtime *rt, const struct mm_area *part, int pro
 	return err ? err : rt_mm_protect(rt, part->start, len, prot);
 }
 
+typedef long (*part_fn)(struct runtime *rt, const struct mm_area *part, int arg);
+
+/* What lies outside by a system call of the same arguments; then area by area, without holes.
+ */
+static long for_parts(struct runtime *rt, const struct split *s, long outside, int arg,
+		      part_fn do_part)
+{
+	long err = host_call_outside(outside, s, arg);
+	struct mm_area part;
+
+	for (vaddr_t at = s->window_start; !err && at < s->window_end; at = part.end) {
+		if (!rt_area_next(rt, at, s->window_end, &part) || part.start != at)
+			return -ENOMEM;
+		err = do_part(rt, &part, arg);
+	}
+	return err;
+}
+
 static long do_protect(struct runtime *rt, const uint64_t *args)
 {
 	int prot = (int)args[2];
-	struct mm_area part;
 	struct split s;
-	vaddr_t end, at;
-	long err;
+	vaddr_t end;
 
 	if ((args[0] & ~PAGE_MASK) ||
 	    (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | MM_PROT_SEM)))
@@ -144,13 +160,7 @@ static long do_protect(struct runtime *rt, const uint64_t *args)
 	if (!range_is_valid(args[0], args[1], &end))
 		return -ENOMEM;
 	s = split_range(rt, args[0], end);
-	err = host_call_outside(SYS_mprotect, &s, prot);
-	for (at = s.window_start; !err && at < s.window_end; at = part.end) {
-		if (!rt_area_next(rt, at, s.window_end, &part) || part.start != at)
-			return -ENOMEM;
-		err = protect_part(rt, &part, prot);
-	}
-	return err;
+	return for_parts(rt, &s, SYS_mprotect, prot, protect_part);
 }
 
 static long advise_part(struct runtime *rt, const struct mm_area *part, int advice)
@@ -209,36 +219,27 @@ static long unlock_part(struct runtime *rt, const struct mm_area *part, int flag
 }
 
 /* mlock2() and munlock(): unlike madvise(), they begin at any byte of a page. */
-static long for_areas(struct runtime *rt, const uint64_t *args, long outside,
-		      long (*do_part)(struct runtime *, const struct mm_area *, int))
+static long for_pages(struct runtime *rt, const uint64_t *args, long outside, part_fn do_part)
 {
-	vaddr_t start = args[0] & PAGE_MASK, end, at;
-	struct mm_area part;
+	vaddr_t start = args[0] & PAGE_MASK, end;
 	struct split s;
-	long err;
 
 	if (!range_is_valid(start, args[1] + (args[0] - start), &end))
 		return -EINVAL;
 	s = split_range(rt, start, end);
-	err = host_call_outside(outside, &s, (long)args[2]);
-	for (at = s.window_start; !err && at < s.window_end; at = part.end) {
-		if (!rt_area_next(rt, at, s.window_end, &part) || part.start != at)
-			return -ENOMEM;
-		err = do_part(rt, &part, (int)args[2]);
-	}
-	return err;
+	return for_parts(rt, &s, outside, (int)args[2], do_part);
 }
 
 static long do_lock(struct runtime *rt, const uint64_t *args)
 {
 	if (args[2] & ~(uint64_t)MLOCK_ONFAULT)
 		return -EINVAL;
-	return for_areas(rt, args, SYS_mlock2, lock_part);
+	return for_pages(rt, args, SYS_mlock2, lock_part);
 }
 
 static long do_unlock(struct runtime *rt, const uint64_t *args)
 {
-	return for_areas(rt, args, SYS_munlock, unlock_part);
+	return for_pages(rt, args, SYS_munlock, unlock_part);
 }
 
 static long do_unlock_all(struct runtime *rt, const uint64_t *args)
