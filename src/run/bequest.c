@@ -18,19 +18,18 @@
 #include <sys/syscall.h>
 
 #include "run/runtime.h"
+#include "run/thread.h"
 
-#define PATH_BYTES 64
-
-static void service_fd_path(const struct runtime *rt, int fd, char ret_path[PATH_BYTES])
+static void service_fd_path(const struct runtime *rt, int fd, char ret_path[RT_FD_PATH_BYTES])
 {
-	snprintf(ret_path, PATH_BYTES, "/proc/self/task/%u/fd/%d", rt->service_tid, fd);
+	rt_thread_fd_path(rt->service_tid, fd, ret_path);
 }
 
 /* From a thread of the runtime: the process is its first thread, which has the program's table.
  */
-static void program_fd_path(int fd, char ret_path[PATH_BYTES])
+static void program_fd_path(int fd, char ret_path[RT_FD_PATH_BYTES])
 {
-	snprintf(ret_path, PATH_BYTES, "/proc/self/fd/%d", fd);
+	snprintf(ret_path, RT_FD_PATH_BYTES, "/proc/self/fd/%d", fd);
 }
 
 /**
@@ -42,7 +41,7 @@ static void program_fd_path(int fd, char ret_path[PATH_BYTES])
 int rt_bequest_make(const struct runtime *rt, struct rt_bequest *ret_bequest)
 {
 	struct rt_bequest bequest = {.nr_swap_fds = rt->nr_swapdevs};
-	char path[PATH_BYTES];
+	char path[RT_FD_PATH_BYTES];
 	int err;
 
 	service_fd_path(rt, rt->map.fd, path);
@@ -86,7 +85,7 @@ void rt_bequest_close(struct rt_bequest *bequest)
  */
 int rt_bequest_adopt(struct runtime *rt, const struct rt_bequest *bequest)
 {
-	char path[PATH_BYTES];
+	char path[RT_FD_PATH_BYTES];
 	struct run_map map;
 	int err;
 
@@ -112,7 +111,7 @@ int rt_bequest_adopt(struct runtime *rt, const struct rt_bequest *bequest)
 int rt_bequest_open_swap(const struct runtime *rt, const struct rt_bequest *bequest,
 			 unsigned int area, int *ret_fd)
 {
-	char path[PATH_BYTES];
+	char path[RT_FD_PATH_BYTES];
 
 	program_fd_path(bequest->swap_fds[area], path);
 	if (bequest->swap_fds[area] >= 0 && run_share_open_swap(path, ret_fd) == 0)

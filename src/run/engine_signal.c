@@ -46,8 +46,6 @@
 #define ERR_WRITE 2 /* of a page fault's error code */
 #define ERR_FETCH 16
 #define BY_FILTER 1 /* SYS_SECCOMP, which older headers do not have */
-#define FD_MIN	  960
-#define FD_LEFT	  64 /* numbers that the program keeps above ours, where it may have few */
 
 static bool is_in_window(const struct runtime *rt, vaddr_t va)
 {
@@ -267,11 +265,11 @@ bool rt_signal_serve(struct runtime *rt, const uint64_t *args, long *ret_answer)
 /* High, so that it is in nobody's way, below what the program may have. */
 static int fd_min(void)
 {
-	struct rlimit limit = {.rlim_cur = FD_MIN + FD_LEFT};
+	struct rlimit limit = {.rlim_cur = RT_FD_MIN + RT_FDS_LEFT};
 
 	sys_call2(SYS_getrlimit, RLIMIT_NOFILE, (long)&limit);
-	if (limit.rlim_cur >= FD_MIN + FD_LEFT)
-		return FD_MIN;
+	if (limit.rlim_cur >= RT_FD_MIN + RT_FDS_LEFT)
+		return RT_FD_MIN;
 	return (int)(limit.rlim_cur * 3 / 4);
 }
 

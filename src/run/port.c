@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -21,6 +20,7 @@
 #include "machine/memfd.h"
 #include "mm/system.h"
 #include "run/runtime.h"
+#include "run/thread.h"
 #include "run/trap.h"
 
 static int create_memfd(struct runtime *rt)
@@ -143,12 +143,12 @@ int rt_port_create_copy(struct runtime *rt)
  */
 int rt_port_copy(struct runtime *rt, int tid, int copy)
 {
-	char path[64];
+	char path[RT_FD_PATH_BYTES];
 	int fd, err;
 
 	if (!copy)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/fd/%d", tid, copy);
+	rt_thread_fd_path((uint32_t)tid, copy, path);
 	fd = (int)sys_call3(SYS_open, (long)path, O_WRONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;

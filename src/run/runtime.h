@@ -31,6 +31,10 @@
 
 struct zram;
 
+/* Descriptors in the program's file table: high, so that they are in nobody's way. */
+#define RT_FD_MIN   960
+#define RT_FDS_LEFT 64 /* numbers that the program keeps above ours, where it may have few */
+
 enum rt_state {
 	RT_INERT,   /* not part of a run: every call goes to the kernel */
 	RT_MANAGED, /* the constructor has ended well */

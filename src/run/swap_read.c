@@ -25,19 +25,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/checked.h"
 #include "run/runtime.h"
+#include "run/thread.h"
 #include "swapdev/file.h"
 #include "swapdev/transfer.h"
-
-#define FD_MIN	   960 /* high, so that it is in nobody's way; the machine's comes first */
-#define FDS_LEFT   64  /* numbers that the program keeps above ours */
-#define PATH_BYTES 64
 
 static struct reader {
 	int fd;		   /* (a) in the program's file table; 0: none, or no more */
@@ -67,20 +63,19 @@ static int move_up(int fd)
 	long high;
 
 	sys_call2(SYS_getrlimit, RLIMIT_NOFILE, (long)&limit);
-	if (limit.rlim_cur < FD_MIN + FDS_LEFT)
+	if (limit.rlim_cur < RT_FD_MIN + RT_FDS_LEFT)
 		return -EMFILE; /* it has few as it is */
-	high = sys_call3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, FD_MIN);
+	high = sys_call3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, RT_FD_MIN);
 	return (int)high;
 }
 
 static void open_area(const struct runtime *rt, unsigned int area)
 {
 	struct reader *r = &readers[area];
-	char path[PATH_BYTES];
+	char path[RT_FD_PATH_BYTES];
 	int fd, high, direct = swapdev_file_is_direct(rt->swapdevs[area]) ? O_DIRECT : 0;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%u/fd/%d", rt->service_tid,
-		 rt->swap_fds[area]);
+	rt_thread_fd_path(rt->service_tid, rt->swap_fds[area], path);
 	fd = (int)sys_call3(SYS_open, (long)path, O_RDONLY | O_CLOEXEC | direct, 0);
 	if (fd < 0)
 		return;

@@ -32,6 +32,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -296,6 +297,15 @@ bool rt_thread_has_tid(uint32_t tid)
 		    __atomic_load_n(&threads[i].tid, __ATOMIC_RELAXED) == tid)
 			return true;
 	return false;
+}
+
+/**
+ * rt_thread_fd_path() - by which a thread with another file table may open a descriptor.
+ * @tid: in whose table @fd is.
+ */
+void rt_thread_fd_path(uint32_t tid, int fd, char ret_path[RT_FD_PATH_BYTES])
+{
+	snprintf(ret_path, RT_FD_PATH_BYTES, "/proc/self/task/%u/fd/%d", tid, fd);
 }
 
 /**

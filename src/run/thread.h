@@ -28,6 +28,9 @@ int rt_thread_start(const struct rt_thread_config *cfg);
 void rt_threads_forget(void);
 unsigned int rt_thread_index(void);
 bool rt_thread_has_tid(uint32_t tid);
+
+#define RT_FD_PATH_BYTES 64
+void rt_thread_fd_path(uint32_t tid, int fd, char ret_path[RT_FD_PATH_BYTES]);
 bool rt_thread_is_own(void); /* false in the program's threads */
 
 /* The signals that a thread of the program must never block: a page fault of its own. */
