@@ -193,6 +193,18 @@ _Noreturn static void die_of(int sig)
 			  sig);
 }
 
+/**
+ * rt_frame_place() - where a copy of a signal's frame may lie: aligned as the kernel has it.
+ * @from: where it lies.
+ * @len: bytes of it.
+ * @end: at or above the end of the copy.
+ */
+vaddr_t rt_frame_place(vaddr_t from, size_t len, vaddr_t end)
+{
+	return ((end - len) & ~(vaddr_t)(FRAME_ALIGN - 1)) - FRAME_ALIGN +
+	       (from & (FRAME_ALIGN - 1));
+}
+
 /* The kernel's frame: the return address, the context, what it says of the signal, registers.
  */
 _Noreturn static void call_elsewhere(const struct rt_action *action, int sig, siginfo_t *info,
@@ -201,8 +213,7 @@ _Noreturn static void call_elsewhere(const struct rt_action *action, int sig, si
 	vaddr_t from = (vaddr_t)context - sizeof(void *);
 	size_t len = rt_altstack_top(from) - from;
 	vaddr_t target = frame_target(action, (vaddr_t)context->uc_mcontext.gregs[REG_RSP]);
-	vaddr_t to = ((target - len) & ~(vaddr_t)(FRAME_ALIGN - 1)) - FRAME_ALIGN +
-		     (from & (FRAME_ALIGN - 1));
+	vaddr_t to = rt_frame_place(from, len, target);
 	ucontext_t *moved = (ucontext_t *)((vaddr_t)context + (to - from));
 
 	if (trap_copy((void *)to, (void *)from, len) != 0)

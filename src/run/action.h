@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdint.h>
 
+#include "ration/types.h"
+
 /* What rt_sigaction(2) takes. */
 struct rt_action {
 	void *handler; /* SIG_DFL and SIG_IGN too */
@@ -19,6 +21,7 @@ struct rt_action {
 int rt_actions_init(void);
 void rt_actions_undo(void);
 void rt_actions_forked(void);
+vaddr_t rt_frame_place(vaddr_t from, size_t len, vaddr_t end);
 void rt_action_deliver(int sig, siginfo_t *info, void *context);
 
 /* As the system calls; the pointers may be to managed memory, and NULL. */

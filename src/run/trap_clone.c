@@ -27,13 +27,13 @@
 
 #include "base/checked.h"
 #include "base/syscall.h"
+#include "run/action.h"
 #include "run/altstack.h"
 #include "run/thread.h"
 #include "run/trap.h"
 
-#define NOBODY	    0x3fffffffu /* no thread's number */
-#define FRAME_ALIGN 64
-#define SW_BYTES    48 /* at the end of the registers as FXSAVE has them: struct _fpx_sw_bytes */
+#define NOBODY	 0x3fffffffu /* no thread's number */
+#define SW_BYTES 48 /* at the end of the registers as FXSAVE has them: struct _fpx_sw_bytes */
 
 /* A place for a thread's number. */
 struct place {
@@ -95,8 +95,7 @@ static vaddr_t frame_make(const ucontext_t *context, const stack_t *stack, uint6
 	vaddr_t from = (vaddr_t)context - sizeof(void *);
 	vaddr_t top = (vaddr_t)stack->ss_sp + stack->ss_size;
 	size_t bytes = frame_bytes(context);
-	vaddr_t to = ((top - bytes) & ~(vaddr_t)(FRAME_ALIGN - 1)) - FRAME_ALIGN +
-		     (from & (FRAME_ALIGN - 1));
+	vaddr_t to = rt_frame_place(from, bytes, top);
 	ucontext_t *copy = (ucontext_t *)(to + sizeof(void *));
 
 	memcpy((void *)to, (void *)from, bytes);
