@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a system call costs a program under `ration run`, in nanoseconds, by engine: side by
- *side without Ration (none), with the thread engine, and with the signal engine.
+ * side without Ration (none), with the thread engine, and with the signal engine.
  *
  *	number	getppid(), no argument
  *	stack	read() of 64 bytes into unmanaged memory

@@ -9,7 +9,7 @@
  * page takes a fifth of that at most, and no fault is as fast.
  *
  *	--engines	each with --fault signal and with --fault thread, one after the other,
- *and the first's part of the second
+ * and the first's part of the second
  *
  * Exit status 77 where programs cannot be managed.
  */

@@ -2,7 +2,7 @@
 /*
  * What larger pages save, counted and not timed: the same accesses to 256 MiB on the software
  * machine with a model of Arm's Cortex-A76, which holds all three sizes, in pages of 4 KiB, 64
- *KiB and 2 MiB.
+ * KiB and 2 MiB.
  *
  *	_faults		faults to touch all memory once, a MiB
  *	_walks		page walks an access: 90% of the accesses go to a tenth of the memory

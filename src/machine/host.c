@@ -351,8 +351,8 @@ int machine_host_open_signals(int fd_min)
 /**
  * machine_host_create() - make the machine: descriptor, pool and window.
  * @cfg: ram_bytes whole pages. The window asked for must be free; if none is, 16 TiB from
- *	@cfg's window_start or 0x200000000000 are taken, less where RLIMIT_AS allows less,
- *elsewhere if it is taken.
+ *	its window_start, or else 0x200000000000, are taken: less where RLIMIT_AS allows
+ *	less, elsewhere where others lie there.
  * @ret_machine: to be given to mm_system_create(), and to machine_host_destroy().
  *
  * The pool is not touched: it takes memory as it is written.

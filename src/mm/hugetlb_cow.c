@@ -19,7 +19,7 @@
  * ... takes the page from all others (unmap_ref_private()). They must not find zeroes there, so
  * their area is VMA_HUGETLB_LOST from then on: a touch of a slot without a page is SIGBUS. In
  * Linux a child that such an area is forked to forgets that, and reads zeroes; here it does
- *not.
+ * not.
  *
  * When the parent gives a page back that others still have, its promise is spent: the slot's
  * next touch takes what another slot of the area is promised, if any, or what nobody is.

@@ -8,12 +8,13 @@
  *	kernel has the new protection. Should it come back SEGV_REPEATS times, it gets a SIGSEGV
  *	that says what the kernel's would say.
  * BUS. The page's only copy could not be read, or the machine cannot map it. The page is
- *poisoned, so that this and every further access is a SIGBUS of the kernel, in system calls
- *too. Before Linux 6.6 the thread gets a queued SIGBUS; one that blocks or ignores it would be
- *killed by a real one, so after BUS_REPEATS faults it is. OOM. First the swap of processes that
- *have ended is taken back, and the thread let go; so it is as long as there are any, for the
- *I/O of some may not have ended. Should it come back OOM_REPEATS times: as Linux's OOM killer,
- *SIGKILL to the process. The launcher says why.
+ *	poisoned, so that this and every further access is a SIGBUS of the kernel, in system
+ *	calls too. Before Linux 6.6 the thread gets a queued SIGBUS; one that blocks or ignores
+ *	it would be killed by a real one, so after BUS_REPEATS faults it is.
+ * OOM. First the swap of processes that have ended is taken back, and the thread let go; so
+ *	it is as long as there are any, for the I/O of some may not have ended. Should it come
+ *	back OOM_REPEATS times: as Linux's OOM killer, SIGKILL to the process. The launcher says
+ *	why.
  */
 #include "run/outcome.h"
 

@@ -8,7 +8,7 @@
  *	                                     ration-kswapd  mm_step()          kswapd.c
  *
  * That is the thread engine. With the signal engine (engine_signal.c) the faults are resolved
- *in a signal handler of the thread that touches memory, and what it calls the kernel for is
+ * in a signal handler of the thread that touches memory, and what it calls the kernel for is
  * carried out by trap_call.c.
  *
  * 1. Program threads run no manager code but in that handler, with all signals blocked, so none

@@ -3,7 +3,7 @@
  * How a thread of the program has the service thread do something.
  *
  * It claims one of SLOTS_MAX slots, writes what it wants, posts it, and sleeps until it is
- *done. One thread serves all slots, one after the other.
+ * done. One thread serves all slots, one after the other.
  *
  *	FREE --claim (CAS)--> CLAIMED --post--> POSTED --serve--> DONE --take the answer--> FREE
  *

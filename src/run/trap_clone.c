@@ -6,16 +6,15 @@
  * A thread whose stack is managed memory must have another one for signals before its first
  * instruction: its stack may be out by then, and the kernel has dropped its creator's alternate
  * one. So the new thread begins on one of ours, in a copy of the frame of the signal that has
- * brought us here, changed to what the thread is to be: it returns from that signal.
- *sigreturn(2) gives it its registers, its mask, its alternate stack, and the stack that the
- *program wants.
+ * brought us here, changed to what the thread is to be. It returns from that signal, and has
+ * its registers, its mask, its alternate stack, and the stack that the program wants.
  *
  *	our stack for the new thread
  *	  [ restorer | context: rax 0, rsp the program's ... | registers ]
  *	    ^ the new thread's stack pointer: the stub's `ret` goes to the restorer
  *
- * All else (a child that does not share memory; vfork, which keeps its creator's alternate
- *stack) makes the call where the program did, with what it points to brought in.
+ * All else makes the call where the program did, with what it points to brought in: a child
+ * that does not share memory; vfork, which keeps its creator's alternate stack.
  *
  * Where the kernel writes the new thread's number it does not say so if it could not. The place
  * holds a number that is no thread's meanwhile, so that it shows.

@@ -21,7 +21,7 @@
  *
  * It is written without a name in the folder of the file that it becomes, or beside it where
  * that cannot be, and takes its name when it is whole. So whoever is interrupted leaves
- *nothing.
+ * nothing.
  */
 #include "sim/save.h"
 

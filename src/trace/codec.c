@@ -229,7 +229,7 @@ static const struct {
  * codec_find() - which compression do these bytes begin?
  * @magic: the input's first bytes.
  * @nr_bytes: CODEC_MAGIC_BYTES, or less if the input has no more; then a beginning of a magic
- *is enough, except one that could be text.
+ * is enough, except one that could be text.
  *
  * Return: its table, or NULL if they are not compressed.
  */
