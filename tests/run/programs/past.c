@@ -13,24 +13,13 @@
 #include <unistd.h>
 
 #include "cold.h"
+#include "raw.h"
 
 __asm__(".pushsection .note.go.buildid, \"a\", @note\n"
 	".long 4, 4, 4\n"
 	".ascii \"Go\\0\\0\"\n"
 	".ascii \"test\"\n"
 	".popsection\n");
-
-static long raw(long nr, long a, long b, long c, long d)
-{
-	register long r10 __asm__("r10") = d;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
 
 int main(void)
 {
