@@ -280,7 +280,7 @@ void vma_unreserve(struct mm *mm, struct vma_reserve *reserve)
  * @reserve: holds an area for it if vma_is_cut_by(@at).
  *
  *	[  flags  )  ->  [flags)[flags)      the two are alike until the caller makes them
- * differ at                at            or merges them
+ *	     at                at            differ, or merges them
  *
  * Context: sys->lock held, mm write-locked.
  */
