@@ -213,8 +213,9 @@ static bool is_there(vaddr_t page)
 }
 
 /*
- * A move that had to wait for another is begun anew in the kernel. Linux 6.18 may then say
- * EEXIST of pages that it has moved: it meets them where they were to go.
+ * Linux 6.18 begins a move anew where an entry changes under it (somebody uses the page, or its
+ * accessed bit is taken away), and may then say EEXIST of pages that it has moved: it meets
+ * them where they were to go.
  */
 static bool was_moved(vaddr_t from, vaddr_t to, int err)
 {

@@ -4,11 +4,15 @@
  * to wait for another. This program is linked with --wrap=uffd_move.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "machine/host_support.h"
 #include "machine/host_uffd.h"
 
 #define PAGES 9
+#define MOVES 2000
 
 int64_t __real_uffd_move(int fd, vaddr_t dst, vaddr_t src, uint64_t len, unsigned int mode);
 int64_t __wrap_uffd_move(int fd, vaddr_t dst, vaddr_t src, uint64_t len, unsigned int mode);
@@ -81,8 +85,41 @@ static void what_is_in_the_way_goes_alone(void **state)
 		assert_page(host_frame(t, i), i);
 }
 
+static atomic_bool is_over;
+
+/* Takes accessed bits away: MADV_COLD changes nothing else that a move looks at. */
+static void *make_cold(void *arg)
+{
+	const struct host_test *t = arg;
+
+	while (!is_over) {
+		madvise(host_ptr(t, 0), HOST_LEN(PAGES), MADV_COLD);
+		madvise(host_frame(t, 0), HOST_LEN(PAGES), MADV_COLD);
+	}
+	return NULL;
+}
+
+static void no_page_is_lost_where_entries_change(void **state)
+{
+	const struct host_test *t = *state;
+	pthread_t thread;
+
+	fill(t);
+	is_over = false;
+	assert_int_equal(pthread_create(&thread, NULL, make_cold, *state), 0);
+	for (unsigned int i = 0; i < MOVES; i++) {
+		host_map(t, 0, 0, PAGES, PTE_RW);
+		host_unmap(t, 0, 0, PAGES, PTE_RW);
+	}
+	is_over = true;
+	pthread_join(thread, NULL);
+	for (uint32_t i = 0; i < PAGES; i++)
+		assert_page(host_frame(t, i), i);
+}
+
 static const struct CMUnitTest tests[] = {
 	HOST_CASE(what_was_moved_in_secret_is_kept),
 	HOST_CASE(what_is_in_the_way_goes_alone),
+	HOST_CASE(no_page_is_lost_where_entries_change),
 };
 TEST_MAIN(tests)
