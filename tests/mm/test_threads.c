@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two threads fault, a third reclaims and takes in I/O, all at once, on data of three times the
- * RAM; every value is checked by the thread that wrote it. For ThreadSanitizer.
+ * RAM, or more than all of it; every value is checked by the thread that wrote it. For
+ * ThreadSanitizer. The two wait for each other after each round, so that neither has the RAM
+ * for itself however they are scheduled.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -22,6 +24,7 @@ struct worker {
 };
 
 static bool is_stopped;
+static pthread_barrier_t round_end;
 
 static void access_until_done(struct worker *k, vaddr_t va, uint64_t *value, bool is_write)
 {
@@ -65,6 +68,8 @@ static void *work(void *arg)
 			access_until_done(k, va, &value, false);
 			k->nr_bad += value != expected[page];
 		}
+		if ((i + 1) % HALF == 0)
+			pthread_barrier_wait(&round_end);
 	}
 	return NULL;
 }
@@ -89,6 +94,7 @@ static void run_in_parallel(const struct world_config *cfg)
 	world_create(&w, cfg);
 	world_map(&w, 0, WORLD_PAGES, RW);
 	is_stopped = false;
+	assert_int_equal(pthread_barrier_init(&round_end, NULL, 2), 0);
 	assert_int_equal(pthread_create(&reclaimer, NULL, kswapd, &w), 0);
 	for (unsigned int i = 0; i < 2; i++) {
 		workers[i] = (struct worker){
@@ -99,6 +105,7 @@ static void run_in_parallel(const struct world_config *cfg)
 		pthread_join(threads[i], NULL);
 	__atomic_store_n(&is_stopped, true, __ATOMIC_RELAXED);
 	pthread_join(reclaimer, NULL);
+	pthread_barrier_destroy(&round_end);
 	assert_int_equal(workers[0].nr_bad + workers[1].nr_bad, 0);
 	assert_true(WSTAT(&w, pswpin) > 0);
 	world_settle(&w);
