@@ -24,6 +24,10 @@ import tempfile
 import time
 import traceback
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+
+import cases  # noqa: E402
+
 RATION, PRELOAD = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 STATIC = os.path.abspath(sys.argv[3]) if len(sys.argv) > 3 else None
 IS_STUB = "stub" in os.path.basename(PRELOAD)
@@ -801,7 +805,7 @@ def kill_marked():
 
 def main():
     failed, skipped = [], 0
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    cases.default_signals()
     print(f"[==========] Running {len(TESTS)} test(s).", flush=True)
     for function in TESTS:
         name = function.__name__

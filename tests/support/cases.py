@@ -6,6 +6,7 @@
 Exit status: 0, 1 if a case failed, 77 if each was skipped.
 """
 
+import signal
 import sys
 import unittest
 
@@ -52,7 +53,14 @@ class Result(unittest.TestResult):
         print(f"[ {what} ] {test.id().rpartition('.')[2]}", flush=True)
 
 
+def default_signals():
+    """Not as nohup(1) and a shell's `&` leave them: what is ignored stays so in all that is run."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def main():
+    default_signals()
     result = Result()
     suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
     suite.run(result)
