@@ -2,7 +2,7 @@
 /*
  * System calls without the C library: no errno, no cancellation point, no thread-local storage,
  * so that the runtime's own threads, which share the program's, may make them.
- * Return: the kernel's: a value, or -errno in [-4095, -1].
+ * Return: the kernel's: a value, or -errno in [-4095, -1] (sys_is_error()).
  *
  * The instruction itself is in one place, so that a filter on system calls can tell who makes
  * them by their address: sys_entry, which a runtime under such a filter may set to a copy at an
@@ -10,6 +10,8 @@
  */
 #ifndef BASE_SYSCALL_H
 #define BASE_SYSCALL_H
+
+#include <stdbool.h>
 
 #include "base/chaos.h"
 
@@ -48,6 +50,11 @@ static inline long sys_call6(long nr, long a, long b, long c, long d, long e, lo
 	return ret;
 }
 #endif
+
+static inline bool sys_is_error(long ret)
+{
+	return (unsigned long)ret >= (unsigned long)-4095;
+}
 
 static inline long sys_call4(long nr, long a, long b, long c, long d)
 {

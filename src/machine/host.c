@@ -92,11 +92,6 @@ static long map_anonymous(vaddr_t addr, uint64_t len, int prot, int flags)
 			 MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 }
 
-static bool is_error(long ret)
-{
-	return (unsigned long)ret >= (unsigned long)-4095;
-}
-
 static void unmap(vaddr_t start, uint64_t len)
 {
 	sys_call2(SYS_munmap, (long)start, (long)len);
@@ -140,7 +135,7 @@ static int window_claim(int fd, vaddr_t start, uint64_t len, int fixed)
 	long got = map_anonymous(start, len, PROT_NONE, MAP_NORESERVE | fixed);
 	int err;
 
-	if (is_error(got))
+	if (sys_is_error(got))
 		return (int)got;
 	err = window_adopt(fd, start, len);
 	if (err)
@@ -275,7 +270,7 @@ static int pool_map(uint64_t bytes, vaddr_t *ret_start)
 {
 	long got = map_anonymous(0, bytes, PROT_READ | PROT_WRITE, 0);
 
-	if (is_error(got))
+	if (sys_is_error(got))
 		return (int)got;
 	keep_pages_plain((vaddr_t)got, bytes);
 	*ret_start = (vaddr_t)got;
@@ -372,7 +367,7 @@ int machine_host_create(const struct machine_host_config *cfg, struct machine **
 	if (!config_is_valid(cfg))
 		return -EINVAL;
 	state = map_anonymous(0, STATE_BYTES, PROT_READ | PROT_WRITE, 0);
-	if (is_error(state))
+	if (sys_is_error(state))
 		return (int)state;
 	host = (struct machine_host *)state;
 	host->fd = host_open(cfg->signal_fd, &features);

@@ -34,7 +34,7 @@ static int try_register(int fd)
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int err;
 
-	if (page < 0 && page >= -4095)
+	if (sys_is_error(page))
 		return (int)page;
 	err = uffd_register(fd, (vaddr_t)page, PAGE_SIZE, true);
 	sys_call2(SYS_munmap, page, PAGE_SIZE);

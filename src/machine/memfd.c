@@ -88,11 +88,6 @@ static struct machine_memfd *memfd_of(struct machine *m)
 	return (struct machine_memfd *)m; /* its first member */
 }
 
-static bool is_error(long ret)
-{
-	return (unsigned long)ret >= (unsigned long)-4095;
-}
-
 static uint64_t ram_bytes(const struct machine_memfd *mf)
 {
 	return (uint64_t)mf->m.nr_frames * PAGE_SIZE;
@@ -103,7 +98,7 @@ static int reserve(vaddr_t start, uint64_t len, int fixed)
 	long got = sys_call6(SYS_mmap, (long)start, (long)len, PROT_NONE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
 
-	return is_error(got) ? (int)got : 0;
+	return sys_is_error(got) ? (int)got : 0;
 }
 
 /* Neighbouring changes that are one call: to be mapped from the file, or to be reserved. */
@@ -163,7 +158,7 @@ static int stretch_map(struct machine_memfd *mf, const struct stretch *s)
 			(long)(s->nr * PAGE_SIZE), MREMAP_MAYMOVE | MREMAP_FIXED, (long)s->va,
 			0);
 	mf->stats.nr_calls++;
-	if (is_error(got))
+	if (sys_is_error(got))
 		return (int)got;
 	/* The pool lets go, or what reckons with mappings (RSS) would count the page twice. */
 	sys_call3(SYS_madvise, (long)(mf->alias[ALIAS_RW] + (uint64_t)s->pfn * PAGE_SIZE),
@@ -343,13 +338,13 @@ static int aliases_map(int fd, uint64_t bytes, vaddr_t alias[NR_ALIASES])
 		long got = sys_call6(SYS_mmap, (long)alias[i], (long)bytes, alias_prot[i],
 				     MAP_SHARED | MAP_NORESERVE | fixed, fd, 0);
 
-		if (is_error(got) && (fixed || !(alias_prot[i] & PROT_EXEC)))
+		if (sys_is_error(got) && (fixed || !(alias_prot[i] & PROT_EXEC)))
 			return (int)got;
-		if (is_error(got))
+		if (sys_is_error(got))
 			continue;
 		alias[i] = (vaddr_t)got;
 		got = sys_call3(SYS_madvise, got, (long)bytes, MADV_DONTFORK);
-		if (is_error(got))
+		if (sys_is_error(got))
 			return (int)got;
 	}
 	return 0;
@@ -435,7 +430,7 @@ int machine_memfd_create(const struct machine_memfd_config *cfg, struct machine 
 	bytes = (bytes + PAGE_SIZE - 1) & PAGE_MASK;
 	state = sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (is_error(state))
+	if (sys_is_error(state))
 		return (int)state;
 	mf = (struct machine_memfd *)state;
 	err = memfd_init(mf, cfg);
@@ -559,14 +554,14 @@ int machine_memfd_lend(struct machine *m, vaddr_t va, const void *frame, bool is
 	long got;
 
 	(void)m;
-	if (is_error(copy))
+	if (sys_is_error(copy))
 		return (int)copy;
 	memcpy((void *)copy, frame, PAGE_SIZE);
 	if (!is_writable)
 		sys_call3(SYS_mprotect, copy, PAGE_SIZE, PROT_READ);
 	got = sys_call6(SYS_mremap, copy, PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
 			(long)va, 0);
-	if (!is_error(got))
+	if (!sys_is_error(got))
 		return 0;
 	sys_call2(SYS_munmap, copy, PAGE_SIZE);
 	return (int)got;

@@ -10,11 +10,6 @@
 #include "base/syscall.h"
 #include "malloc/arena.h"
 
-static bool is_error(long ret)
-{
-	return ret < 0 && ret >= -4095;
-}
-
 static int host_mmap(void *arg, uint64_t len, vaddr_t *ret_addr)
 {
 	long ret;
@@ -22,7 +17,7 @@ static int host_mmap(void *arg, uint64_t len, vaddr_t *ret_addr)
 	(void)arg;
 	ret = sys_call6(SYS_mmap, 0, (long)len, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (is_error(ret))
+	if (sys_is_error(ret))
 		return (int)ret;
 	*ret_addr = (vaddr_t)ret;
 	return 0;
@@ -41,7 +36,7 @@ static int host_mremap(void *arg, vaddr_t addr, uint64_t old_len, uint64_t new_l
 
 	(void)arg;
 	ret = sys_call4(SYS_mremap, (long)addr, (long)old_len, (long)new_len, MREMAP_MAYMOVE);
-	if (is_error(ret))
+	if (sys_is_error(ret))
 		return (int)ret;
 	*ret_addr = (vaddr_t)ret;
 	return 0;

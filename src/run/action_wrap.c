@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "run/action.h"
+#include "run/interpose.h"
 #include "run/runtime.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -25,14 +26,6 @@
 EXPORT __sighandler_t bsd_signal(int sig, __sighandler_t handler);
 EXPORT __sighandler_t sysv_signal(int sig, __sighandler_t handler);
 EXPORT __sighandler_t __sysv_signal(int sig, __sighandler_t handler);
-
-static int answer(long ret)
-{
-	if (ret >= 0)
-		return (int)ret;
-	errno = (int)-ret;
-	return -1;
-}
 
 static struct rt_action to_kernel(const struct sigaction *action)
 {
@@ -60,13 +53,13 @@ EXPORT int sigaction(int sig, const struct sigaction *action, struct sigaction *
 	if (!rt_is_by_signal())
 		return NEXT(sigaction)(sig, action, ret_old);
 	if (sig > 0 && sig < _NSIG && (LIBC_SIGNALS & BIT(sig)))
-		return answer(-EINVAL);
+		return (int)rt_answer(-EINVAL);
 	if (action)
 		kernel = to_kernel(action);
 	err = rt_do_sigaction(sig, action ? &kernel : NULL, &old);
 	if (!err && ret_old)
 		from_kernel(&old, ret_old);
-	return answer(err);
+	return (int)rt_answer(err);
 }
 
 static __sighandler_t set_handler(int sig, __sighandler_t handler, int flags)
@@ -127,7 +120,7 @@ EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *ret_old)
 		memset(ret_old, 0, sizeof(*ret_old));
 		memcpy(ret_old, &old, sizeof(old));
 	}
-	return answer(err);
+	return (int)rt_answer(err);
 }
 
 /* Returns the error. */
@@ -146,5 +139,5 @@ EXPORT int sigaltstack(const stack_t *stack, stack_t *ret_old)
 {
 	if (!rt_is_by_signal())
 		return NEXT(sigaltstack)(stack, ret_old);
-	return answer(rt_do_sigaltstack(stack, ret_old));
+	return (int)rt_answer(rt_do_sigaltstack(stack, ret_old));
 }

@@ -28,11 +28,6 @@
 
 #define NOTED_PROT (MM_PROT_READ | MM_PROT_WRITE) /* the kernel knows the true one */
 
-static bool is_error(long ret)
-{
-	return (unsigned long)ret >= (unsigned long)-4095;
-}
-
 /**
  * rt_area_next() - the first part of [at, end) that is one area.
  *
@@ -93,7 +88,7 @@ long rt_foreign_place(struct runtime *rt, const uint64_t *args)
 		return ret;
 	ret = sys_call6(SYS_mremap, (long)args[4], (long)len, (long)len,
 			MREMAP_MAYMOVE | MREMAP_FIXED, (long)addr, 0);
-	if (is_error(ret))
+	if (sys_is_error(ret))
 		foreign_drop(rt, addr, addr + len);
 	return ret;
 }
@@ -143,7 +138,7 @@ long rt_foreign_make(struct runtime *rt, const struct mm_area *part)
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	long err;
 
-	if (is_error(to))
+	if (sys_is_error(to))
 		return to;
 	/* Nobody writes it any more; this thread can read it. */
 	err = rt_mm_protect(rt, part->start, len, MM_PROT_READ);
@@ -152,7 +147,7 @@ long rt_foreign_make(struct runtime *rt, const struct mm_area *part)
 	copy_touched(rt, part, (vaddr_t)to);
 	args[4] = (uint64_t)to;
 	err = rt_foreign_place(rt, args);
-	if (is_error(err))
+	if (sys_is_error(err))
 		goto unmap;
 	return 0;
 unmap:
@@ -216,9 +211,9 @@ long rt_foreign_remap(struct runtime *rt, const uint64_t *args)
 	}
 	ret = sys_call6(SYS_mremap, (long)addr, (long)args[1], (long)args[2], (long)args[3],
 			(long)args[4], 0);
-	if (is_error(ret) && goes_inside)
+	if (sys_is_error(ret) && goes_inside)
 		foreign_drop(rt, args[4], args[4] + new_len);
-	if (!is_error(ret) && was_inside && !(args[3] & MREMAP_DONTUNMAP))
+	if (!sys_is_error(ret) && was_inside && !(args[3] & MREMAP_DONTUNMAP))
 		foreign_drop(rt, addr, addr + old_len);
 	return ret;
 }

@@ -54,7 +54,7 @@ static pid_t fork_elsewhere(void)
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	long pid;
 
-	if ((unsigned long)stack >= (unsigned long)-4095) {
+	if (sys_is_error(stack)) {
 		errno = ENOMEM;
 		return -1;
 	}

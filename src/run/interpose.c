@@ -43,15 +43,6 @@ static bool touches(const void *addr, size_t len)
 	return rt_is_managed() && rt_touches_window(&rt_runtime, (vaddr_t)addr, len ? len : 1);
 }
 
-/* The kernel's answer, or the service thread's, becomes the C library's. */
-static long answer(long ret)
-{
-	if ((unsigned long)ret < (unsigned long)-4095)
-		return ret;
-	errno = (int)-ret;
-	return -1;
-}
-
 static long ask(enum rt_op op, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
 	struct rt_request request = {.op = op, .args = {a, b, c, d, e}};
@@ -91,7 +82,7 @@ static long map_foreign(void *addr, size_t len, int prot, int flags, int fd, off
 	if ((vaddr_t)addr & ~PAGE_MASK)
 		return -EINVAL;
 	from = sys_call6(SYS_mmap, 0, (long)len, prot, anywhere, fd, offset);
-	if ((unsigned long)from >= (unsigned long)-4095)
+	if (sys_is_error(from))
 		return from;
 	ret = ask(RT_OP_PLACE, (uint64_t)addr, len, (uint64_t)prot, (uint64_t)flags,
 		  (uint64_t)from);
@@ -121,12 +112,12 @@ long rt_do_mmap(void *addr, size_t len, int prot, int flags, int fd, off64_t off
 
 EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
-	return (void *)answer(rt_do_mmap(addr, len, prot, flags, fd, offset));
+	return (void *)rt_answer(rt_do_mmap(addr, len, prot, flags, fd, offset));
 }
 
 EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
 {
-	return (void *)answer(rt_do_mmap(addr, len, prot, flags, fd, offset));
+	return (void *)rt_answer(rt_do_mmap(addr, len, prot, flags, fd, offset));
 }
 
 long rt_do_munmap(void *addr, size_t len)
@@ -138,7 +129,7 @@ long rt_do_munmap(void *addr, size_t len)
 
 EXPORT int munmap(void *addr, size_t len)
 {
-	return (int)answer(rt_do_munmap(addr, len));
+	return (int)rt_answer(rt_do_munmap(addr, len));
 }
 
 long rt_do_mprotect(void *addr, size_t len, int prot)
@@ -150,7 +141,7 @@ long rt_do_mprotect(void *addr, size_t len, int prot)
 
 EXPORT int mprotect(void *addr, size_t len, int prot)
 {
-	return (int)answer(rt_do_mprotect(addr, len, prot));
+	return (int)rt_answer(rt_do_mprotect(addr, len, prot));
 }
 
 /* Managed memory has no protection keys; key -1 means plain mprotect(). */
@@ -159,8 +150,8 @@ EXPORT int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 	if (pkey == -1)
 		return mprotect(addr, len, prot);
 	if (touches(addr, len))
-		return (int)answer(-EINVAL);
-	return (int)answer(sys_call4(SYS_pkey_mprotect, (long)addr, (long)len, prot, pkey));
+		return (int)rt_answer(-EINVAL);
+	return (int)rt_answer(sys_call4(SYS_pkey_mprotect, (long)addr, (long)len, prot, pkey));
 }
 
 long rt_do_mremap(void *addr, size_t old_len, size_t new_len, int flags, void *new_addr)
@@ -183,7 +174,7 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 	if (flags & MREMAP_FIXED)
 		new_addr = va_arg(args, void *);
 	va_end(args);
-	return (void *)answer(rt_do_mremap(addr, old_len, new_len, flags, new_addr));
+	return (void *)rt_answer(rt_do_mremap(addr, old_len, new_len, flags, new_addr));
 }
 
 long rt_do_madvise(void *addr, size_t len, int advice)
@@ -195,7 +186,7 @@ long rt_do_madvise(void *addr, size_t len, int advice)
 
 EXPORT int madvise(void *addr, size_t len, int advice)
 {
-	return (int)answer(rt_do_madvise(addr, len, advice));
+	return (int)rt_answer(rt_do_madvise(addr, len, advice));
 }
 
 /* Returns the error; POSIX_MADV_DONTNEED must not throw anything away, so glibc ignores it. */
@@ -214,7 +205,7 @@ EXPORT int brk(void *addr)
 		got = (vaddr_t)sys_call2(SYS_brk, (long)addr, 0);
 	else
 		got = (vaddr_t)ask(RT_OP_BRK, (uint64_t)addr, 0, 0, 0, 0);
-	return got < (vaddr_t)addr ? (int)answer(-ENOMEM) : 0;
+	return got < (vaddr_t)addr ? (int)rt_answer(-ENOMEM) : 0;
 }
 
 static long host_sbrk(intptr_t delta)
@@ -233,8 +224,8 @@ static long host_sbrk(intptr_t delta)
 EXPORT void *sbrk(intptr_t delta)
 {
 	if (!rt_is_managed())
-		return (void *)answer(host_sbrk(delta));
-	return (void *)answer(ask(RT_OP_SBRK, (uint64_t)delta, 0, 0, 0, 0));
+		return (void *)rt_answer(host_sbrk(delta));
+	return (void *)rt_answer(ask(RT_OP_SBRK, (uint64_t)delta, 0, 0, 0, 0));
 }
 
 static bool any_touches(const struct iovec *iov, size_t nr)
@@ -300,7 +291,7 @@ long rt_do_vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int fla
 
 EXPORT ssize_t vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int flags)
 {
-	return answer(rt_do_vmsplice(fd, iov, nr, flags));
+	return rt_answer(rt_do_vmsplice(fd, iov, nr, flags));
 }
 
 /*
@@ -312,10 +303,11 @@ EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_
 	const long args[TRAP_ARGS] = {fd, level, option, (long)value, (long)len};
 
 	if (rt_is_managed() && level == SOL_SOCKET && option == SO_ZEROCOPY)
-		return (int)answer(-EOPNOTSUPP);
+		return (int)rt_answer(-EOPNOTSUPP);
 	if (rt_is_by_signal())
-		return (int)answer(trap_do(SYS_setsockopt, args));
-	return (int)answer(sys_call6(SYS_setsockopt, fd, level, option, (long)value, len, 0));
+		return (int)rt_answer(trap_do(SYS_setsockopt, args));
+	return (int)rt_answer(
+		sys_call6(SYS_setsockopt, fd, level, option, (long)value, len, 0));
 }
 
 /* Of managed memory a part of the budget can be locked, as with RLIMIT_MEMLOCK (init.c). */
@@ -330,12 +322,12 @@ long rt_do_mlock(const void *addr, size_t len, unsigned int flags)
 
 EXPORT int mlock(const void *addr, size_t len)
 {
-	return (int)answer(rt_do_mlock(addr, len, 0));
+	return (int)rt_answer(rt_do_mlock(addr, len, 0));
 }
 
 EXPORT int mlock2(const void *addr, size_t len, unsigned int flags)
 {
-	return (int)answer(rt_do_mlock(addr, len, flags));
+	return (int)rt_answer(rt_do_mlock(addr, len, flags));
 }
 
 long rt_do_munlock(const void *addr, size_t len)
@@ -347,7 +339,7 @@ long rt_do_munlock(const void *addr, size_t len)
 
 EXPORT int munlock(const void *addr, size_t len)
 {
-	return (int)answer(rt_do_munlock(addr, len));
+	return (int)rt_answer(rt_do_munlock(addr, len));
 }
 
 /* Of all memory that would be more than the budget allows; programs are prepared for ENOMEM. */
@@ -355,10 +347,10 @@ EXPORT int munlockall(void)
 {
 	if (rt_is_managed())
 		ask(RT_OP_UNLOCK_ALL, 0, 0, 0, 0, 0);
-	return (int)answer(sys_call2(SYS_munlockall, 0, 0));
+	return (int)rt_answer(sys_call2(SYS_munlockall, 0, 0));
 }
 
 EXPORT int mlockall(int flags)
 {
-	return (int)answer(rt_is_managed() ? -ENOMEM : sys_call2(SYS_mlockall, flags, 0));
+	return (int)rt_answer(rt_is_managed() ? -ENOMEM : sys_call2(SYS_mlockall, flags, 0));
 }

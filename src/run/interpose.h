@@ -5,9 +5,21 @@
 #ifndef RUN_INTERPOSE_H
 #define RUN_INTERPOSE_H
 
+#include <errno.h>
 #include <sys/types.h>
 
+#include "base/syscall.h"
+
 struct iovec;
+
+/* The kernel's answer, or the service thread's, becomes the C library's. */
+static inline long rt_answer(long ret)
+{
+	if (!sys_is_error(ret))
+		return ret;
+	errno = (int)-ret;
+	return -1;
+}
 
 void rt_dlopen_init(void); /* dlopen_wrap.c */
 

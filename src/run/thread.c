@@ -149,7 +149,7 @@ static int thread_map(struct rt_thread *thread)
 	long base = sys_call6(SYS_mmap, 0, (long)thread_bytes(), PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (base < 0 && base >= -4095)
+	if (sys_is_error(base))
 		return (int)base;
 	sys_call3(SYS_mprotect, base, (long)PAGE_SIZE, PROT_NONE);
 	thread->base = (char *)base;

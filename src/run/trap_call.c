@@ -241,7 +241,7 @@ static long do_in_mapping(struct job *job, size_t total)
 	struct bounce b = {.at = (char *)at + (offset & ~7u), .end = (char *)at + bytes};
 	long ret;
 
-	if ((unsigned long)at >= (unsigned long)-4095)
+	if (sys_is_error(at))
 		return -ENOMEM;
 	ret = do_in(job, &b);
 	sys_call2(SYS_munmap, at, (long)bytes);

@@ -16,7 +16,6 @@
 #undef _FILE_OFFSET_BITS /* it renames pread to pread64, and both are defined here */
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -34,6 +33,7 @@
 
 #include "base/checked.h"
 #include "base/syscall.h"
+#include "run/interpose.h"
 #include "run/runtime.h"
 #include "run/swap_read.h"
 #include "run/trap.h"
@@ -42,14 +42,6 @@
 #define MEDIUM_BYTES 65536
 
 #define EXPORT __attribute__((visibility("default")))
-
-static long answer(long ret)
-{
-	if ((unsigned long)ret < (unsigned long)-4095)
-		return ret;
-	errno = (int)-ret;
-	return -1;
-}
 
 static bool is_caught(const void *addr)
 {
@@ -74,7 +66,7 @@ static long do_cancellable(long nr, const long *args)
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
 	ret = trap_do(nr, args);
 	pthread_setcanceltype(old, &old);
-	return answer(ret);
+	return rt_answer(ret);
 }
 
 /* Nothing of it is in the window; where the C library makes it, it would be caught. */
@@ -86,7 +78,7 @@ static long pass_cancellable(long nr, const long *a)
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
 	ret = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	pthread_setcanceltype(old, &old);
-	return answer(ret);
+	return rt_answer(ret);
 }
 
 #define PASS(nr, ...) pass_cancellable((nr), (const long[TRAP_ARGS]){__VA_ARGS__})
@@ -299,7 +291,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_end(args);
 	if (!rt_is_by_signal())
 		return NEXT(ioctl)(fd, request, arg);
-	return (int)answer(trap_do(SYS_ioctl, (const long[TRAP_ARGS]){fd, (long)request, arg}));
+	return (int)rt_answer(
+		trap_do(SYS_ioctl, (const long[TRAP_ARGS]){fd, (long)request, arg}));
 }
 
 EXPORT int prctl(int option, ...)
@@ -313,10 +306,10 @@ EXPORT int prctl(int option, ...)
 	va_end(args);
 	/* Names would make two areas of what is one to the machine. */
 	if (rt_is_managed() && option == PR_SET_VMA && trap_is_inside((void *)a[2]))
-		return (int)answer(-EINVAL);
+		return (int)rt_answer(-EINVAL);
 	if (!rt_is_by_signal())
 		return NEXT(prctl)(option, a[1], a[2], a[3], a[4]);
-	return (int)answer(trap_do(SYS_prctl, a));
+	return (int)rt_answer(trap_do(SYS_prctl, a));
 }
 
 /* -- Descriptors of the runtime are nobody's to close -- */
@@ -340,17 +333,17 @@ static bool is_ours(int fd)
 
 EXPORT int close(int fd)
 {
-	return is_ours(fd) ? (int)answer(-EBADF) : NEXT(close)(fd);
+	return is_ours(fd) ? (int)rt_answer(-EBADF) : NEXT(close)(fd);
 }
 
 EXPORT int dup2(int fd, int to)
 {
-	return is_ours(to) || is_ours(fd) ? (int)answer(-EBADF) : NEXT(dup2)(fd, to);
+	return is_ours(to) || is_ours(fd) ? (int)rt_answer(-EBADF) : NEXT(dup2)(fd, to);
 }
 
 EXPORT int dup3(int fd, int to, int flags)
 {
-	return is_ours(to) || is_ours(fd) ? (int)answer(-EBADF) : NEXT(dup3)(fd, to, flags);
+	return is_ours(to) || is_ours(fd) ? (int)rt_answer(-EBADF) : NEXT(dup3)(fd, to, flags);
 }
 
 static long close_range_around(unsigned int first, unsigned int last, int flags)
@@ -372,7 +365,7 @@ static long close_range_around(unsigned int first, unsigned int last, int flags)
 
 EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
-	return (int)answer(close_range_around(first, last, flags));
+	return (int)rt_answer(close_range_around(first, last, flags));
 }
 
 EXPORT void closefrom(int first)

@@ -18,7 +18,7 @@ static inline int state_map(size_t bytes, void **ret_state)
 	long addr = sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (addr < 0 && addr >= -4095)
+	if (sys_is_error(addr))
 		return (int)addr;
 	*ret_state = (void *)addr;
 	return 0;
