@@ -338,6 +338,7 @@ __attribute__((constructor(101))) static void init(int argc, char **argv, char *
 	(void)argc;
 	(void)argv;
 	rt_dlopen_init();
+	rt_syscall_init();
 	if (!path)
 		return;
 	err = rt_threads_init();

@@ -7,9 +7,10 @@
  * errno. The C library's own calls to itself (thread stacks, its loader's mappings) do not come
  * here, and the kernel never places a mapping in the window, which is taken.
  *
- * A program that makes raw system calls on managed memory goes behind the manager's back with
- * the thread engine: docs/run.md says what happens then. With the signal engine they are caught
- * and come to the same functions (trap_special.c).
+ * Those that are made by number come to the same functions: through syscall(3)
+ * (syscall_wrap.c), or raw, with the signal engine, by its filter (trap_special.c). A program
+ * that makes raw system calls on managed memory goes behind the manager's back with the thread
+ * engine: docs/run.md says what happens then.
  */
 #undef _FILE_OFFSET_BITS /* it renames mmap to mmap64, and both are defined here */
 
@@ -145,13 +146,18 @@ EXPORT int mprotect(void *addr, size_t len, int prot)
 }
 
 /* Managed memory has no protection keys; key -1 means plain mprotect(). */
-EXPORT int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
+long rt_do_pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 {
 	if (pkey == -1)
-		return mprotect(addr, len, prot);
+		return rt_do_mprotect(addr, len, prot);
 	if (touches(addr, len))
-		return (int)rt_answer(-EINVAL);
-	return (int)rt_answer(sys_call4(SYS_pkey_mprotect, (long)addr, (long)len, prot, pkey));
+		return -EINVAL;
+	return sys_call4(SYS_pkey_mprotect, (long)addr, (long)len, prot, pkey);
+}
+
+EXPORT int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
+{
+	return (int)rt_answer(rt_do_pkey_mprotect(addr, len, prot, pkey));
 }
 
 long rt_do_mremap(void *addr, size_t old_len, size_t new_len, int flags, void *new_addr)
@@ -342,15 +348,25 @@ EXPORT int munlock(const void *addr, size_t len)
 	return (int)rt_answer(rt_do_munlock(addr, len));
 }
 
-/* Of all memory that would be more than the budget allows; programs are prepared for ENOMEM. */
-EXPORT int munlockall(void)
+long rt_do_munlockall(void)
 {
 	if (rt_is_managed())
 		ask(RT_OP_UNLOCK_ALL, 0, 0, 0, 0, 0);
-	return (int)rt_answer(sys_call2(SYS_munlockall, 0, 0));
+	return sys_call2(SYS_munlockall, 0, 0);
+}
+
+EXPORT int munlockall(void)
+{
+	return (int)rt_answer(rt_do_munlockall());
+}
+
+/* Of all memory that would be more than the budget allows; programs are prepared for ENOMEM. */
+long rt_do_mlockall(int flags)
+{
+	return rt_is_managed() ? -ENOMEM : sys_call2(SYS_mlockall, flags, 0);
 }
 
 EXPORT int mlockall(int flags)
 {
-	return (int)rt_answer(rt_is_managed() ? -ENOMEM : sys_call2(SYS_mlockall, flags, 0));
+	return (int)rt_answer(rt_do_mlockall(flags));
 }

@@ -25,43 +25,6 @@
 #define WAITV_TRIES    100	 /* each fails only if a page has gone out in the meantime */
 #define STRINGS_MAX    (1 << 20) /* more than the kernel takes */
 
-/* -- Memory: as if the C library had been called -- */
-
-static bool do_memory(long nr, const long *a, long *ret_ret)
-{
-	void *addr = (void *)a[0];
-	size_t len = (size_t)a[1];
-
-	switch (nr) {
-	case SYS_mmap:
-		*ret_ret = rt_do_mmap(addr, len, (int)a[2], (int)a[3], (int)a[4], a[5]);
-		return true;
-	case SYS_munmap:
-		*ret_ret = rt_do_munmap(addr, len);
-		return true;
-	case SYS_mprotect:
-		*ret_ret = rt_do_mprotect(addr, len, (int)a[2]);
-		return true;
-	case SYS_mremap:
-		*ret_ret = rt_do_mremap(addr, len, (size_t)a[2], (int)a[3], (void *)a[4]);
-		return true;
-	case SYS_madvise:
-		*ret_ret = rt_do_madvise(addr, len, (int)a[2]);
-		return true;
-	case SYS_mlock:
-		*ret_ret = rt_do_mlock(addr, len, 0);
-		return true;
-	case SYS_mlock2:
-		*ret_ret = rt_do_mlock(addr, len, (unsigned int)a[2]);
-		return true;
-	case SYS_munlock:
-		*ret_ret = rt_do_munlock(addr, len);
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* -- Signals -- */
 
 static bool fetch(void *to, long from, size_t len)
@@ -285,7 +248,7 @@ static bool is_refused(long nr, const long *args, long *ret_ret)
  */
 bool trap_do_special(long nr, const long *args, long *ret_ret)
 {
-	if (do_memory(nr, args, ret_ret) || do_signal(nr, args, ret_ret) ||
+	if (rt_do_memory(nr, args, ret_ret) || do_signal(nr, args, ret_ret) ||
 	    trap_do_vector(nr, args, ret_ret) || is_refused(nr, args, ret_ret) ||
 	    trap_do_inner(nr, args, ret_ret))
 		return true;

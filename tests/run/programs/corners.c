@@ -75,12 +75,14 @@ static void raw_calls(void)
 	printf(", random %ld", n);
 	n = syscall(SYS_madvise, at, PAGE, MADV_DONTNEED);
 	printf(", dontneed %ld %d", n, at[0]);
+	at[4 * PAGE] = 'i';
 	n = syscall(SYS_mprotect, at + 4 * PAGE, PAGE, PROT_NONE);
 	printf(", mprotect %ld", n);
 	n = write(fds[1], "x", 1) == 1 ? syscall(SYS_read, fds[0], at + 4 * PAGE, 1) : 0;
 	printf(", bad read %ld %d", n, n < 0 ? errno : 0);
 	n = syscall(SYS_munmap, at + 20 * PAGE, BIG - 20 * PAGE);
-	printf(", munmap %ld", n);
+	mprotect(at + 4 * PAGE, PAGE, PROT_READ | PROT_WRITE);
+	printf(", then %c, munmap %ld", at[4 * PAGE], n);
 	n = write(fds[1], at + 20 * PAGE, 1);
 	printf(", bad write %ld %d\n", n, n < 0 ? errno : 0);
 	close(fds[0]);
