@@ -49,6 +49,14 @@
  *    writes memory which the manager evicts meanwhile writes into the void; run/ must keep
  *    such I/O away from managed memory there.
  *
+ * Several processors. A move of pages that are no neighbours costs an interrupt for each to
+ * every processor that runs the program (10 us on a virtual machine), with locks held. So while
+ * calls come from several by turns, everything is copied, if the configuration says that there
+ * are no such devices (may_copy): what leaves is protected first, neighbours in one call
+ * whatever their frames, and all drops of a batch are one. machine_host_note_device() ends
+ * that: it comes before the device, so a device that is not announced once the pages are
+ * protected meets the protection.
+ *
  * fork: the pool is copied by the kernel, page by page as it is written; the window is not in
  * the child at all. Nothing may be mapped while the process forks, or its content is not in the
  * child. machine_host_reattach() makes the child's own descriptor and window.
@@ -60,8 +68,8 @@
  * 2. A page in the window is write-protected if and only if it was mapped without PTE_WRITE.
  * 3. All of the window that is not foreign is registered, is not inherited, and has no huge
  *    pages. All of the pool is registered and has no huge pages.
- * 4. No state changes after create, but statistics and flags that only ever go false, so ops
- *    on different addresses run in parallel without a lock.
+ * 4. No state changes after create, but statistics, where calls come from, and flags that only
+ *    ever go false, so ops on different addresses run in parallel without a lock.
  */
 #include "machine/host.h"
 
@@ -390,6 +398,7 @@ int machine_host_create(const struct machine_host_config *cfg, struct machine **
 	};
 	host->has_move = (features & UFFD_HAS_MOVE) && !cfg->no_move;
 	host->has_poison = (features & UFFD_HAS_POISON) != 0;
+	host->may_copy = cfg->may_copy;
 	host->has_vector_drop = !cfg->no_move; /* a kernel without the one lacks the other */
 	*ret_machine = &host->m;
 	return 0;
@@ -564,4 +573,14 @@ bool machine_host_contains(const struct machine *m, vaddr_t va)
 bool machine_host_moves(const struct machine *m)
 {
 	return host_of_const(m)->has_move;
+}
+
+/**
+ * machine_host_note_device() - from now on a device may write pages of the window.
+ *
+ * Context: before whatever lets it. Any thread, any signal handler.
+ */
+void machine_host_note_device(struct machine *m)
+{
+	__atomic_store_n(&host_of(m)->may_copy, false, __ATOMIC_SEQ_CST);
 }

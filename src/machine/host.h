@@ -16,6 +16,8 @@ struct machine_host_config {
 	uint64_t ram_bytes;		  /* whole pages, at least one */
 	vaddr_t window_start, window_end; /* page aligned; end 0: chosen, from start on */
 	bool no_move;			  /* do without UFFDIO_MOVE, as before Linux 6.8 */
+	bool may_copy; /* no device writes pages of the window, until machine_host_note_device()
+			*/
 	int signal_fd; /* of machine_host_open_signals(); 0: faults are read from a descriptor
 			*/
 };
@@ -67,6 +69,8 @@ unsigned int machine_host_read_faults(struct machine *m, struct machine_host_fau
 				      unsigned int max);
 void machine_host_wake(struct machine *m, vaddr_t va);
 int machine_host_poison(struct machine *m, vaddr_t va);
+
+void machine_host_note_device(struct machine *m);
 
 void machine_host_window(const struct machine *m, vaddr_t *ret_start, vaddr_t *ret_end);
 bool machine_host_contains(const struct machine *m, vaddr_t va);

@@ -29,6 +29,9 @@
 #define STEP_MAX       UINT32_MAX
 #define DROP_RANGES    32 /* 512 bytes of a small stack; reclaim's batch */
 
+#define SWITCH_COUNTS 8 /* copies if more than a ninth of the calls come from elsewhere */
+#define SPREAD_MAX    64
+
 #define ADVISE_SELF (-10000) /* PIDFD_SELF_THREAD, Linux 6.14 */
 
 enum run_kind {
@@ -45,6 +48,8 @@ enum run_kind {
 struct run {
 	enum run_kind kind;
 	bool is_write;	    /* of the translation that is made, or else of the one taken away */
+	bool is_by_copy;    /* not by a move */
+	bool is_protected;  /* nobody can write what goes out */
 	vaddr_t va, frame;  /* of the first page */
 	uint32_t nr;	    /* pages */
 	uint32_t done;	    /* pages, from the front */
@@ -58,7 +63,8 @@ struct drops {
 	struct iovec ranges[DROP_RANGES];
 	uint32_t nr;
 	uint64_t bytes;
-	int err; /* a range of the window could not be dropped */
+	int err;		       /* a range of the window could not be dropped */
+	bool is_by_copy, is_protected; /* the runs of the batch are */
 };
 
 static vaddr_t run_va(const struct run *run)
@@ -249,7 +255,7 @@ static int run_in(struct run *run, struct drops *drops)
 	struct machine_host *host = drops->host;
 	int err = 0;
 
-	if (!host->has_move || !run->is_write)
+	if (run->is_by_copy || !run->is_write)
 		return run_copy_in(run, drops, run->nr);
 	while (run->done < run->nr && !err) {
 		uint64_t len = run_chunk(run, run->nr);
@@ -288,8 +294,10 @@ static int run_copy_out(struct run *run, struct drops *drops, uint32_t until)
 	while (run->done < until) {
 		vaddr_t va = run_va(run);
 		uint64_t len = run_copy_chunk(run, until);
-		int64_t ret = run->is_write ? uffd_protect(host->fd, va, len, true) : 0;
+		int64_t ret = 0;
 
+		if (run->is_write && !run->is_protected)
+			ret = uffd_protect(host->fd, va, len, true);
 		if (ret == 0)
 			ret = uffd_copy(host->fd, run_frame(run), va, len, UFFD_WAKES_NOT);
 		if (ret > 0) {
@@ -331,7 +339,7 @@ static int run_out(struct run *run, struct drops *drops)
 	struct machine_host *host = drops->host;
 	int err = 0;
 
-	if (!host->has_move)
+	if (run->is_by_copy)
 		return run_copy_out(run, drops, run->nr);
 	while (run->done < run->nr && !err) {
 		uint64_t len = run_chunk(run, run->nr);
@@ -425,6 +433,7 @@ static struct run run_of(const struct machine_host *host, const struct machine_c
 	return (struct run){
 		.kind = kind,
 		.is_write = (pte & PTE_WRITE) != 0,
+		.is_by_copy = !host->has_move,
 		.va = change->va,
 		.frame = host_frame_addr(host, pte_pfn(pte)),
 		.nr = 1,
@@ -509,6 +518,9 @@ static int batch_step(const struct machine_batch *batch, struct drops *drops, ui
 	struct run run = run_cut(drops->host, batch, *done);
 	int err;
 
+	run.is_by_copy |= drops->is_by_copy;
+	run.is_protected = drops->is_protected;
+
 	if (run.kind == RUN_REPLACE) {
 		err = change_replace(&batch->changes[*done], batch->flags, drops);
 		run.done = err ? 0 : 1;
@@ -517,6 +529,99 @@ static int batch_step(const struct machine_batch *batch, struct drops *drops, ui
 	}
 	*done += run.done;
 	return err ? err : drops->err;
+}
+
+/*
+ * Do several processors run the program by turns? A move takes a translation away from all of
+ * them, by an interrupt to each for each page that is no neighbour of the last, and holds locks
+ * meanwhile: 10 us on a virtual machine. Copies need one for all drops of a batch.
+ *
+ * A switch of processor between two calls counts for SWITCH_COUNTS calls without.
+ */
+static bool host_is_spread(struct machine_host *host)
+{
+	uint32_t cpu = host_cpu(), nr = __atomic_load_n(&host->nr_switches, __ATOMIC_RELAXED);
+
+	if (cpu != __atomic_load_n(&host->last_cpu, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&host->last_cpu, cpu, __ATOMIC_RELAXED);
+		nr = nr < SPREAD_MAX ? nr + SWITCH_COUNTS : nr;
+	} else if (nr > 0) {
+		nr--;
+	}
+	__atomic_store_n(&host->nr_switches, nr, __ATOMIC_RELAXED);
+	return nr >= SPREAD_MAX / 2;
+}
+
+static bool host_may_copy(const struct machine_host *host)
+{
+	return __atomic_load_n(&host->may_copy, __ATOMIC_SEQ_CST);
+}
+
+/* The protection of a writable page that goes out; RUN_NOTHING for any other change. */
+static struct run protection_of(const struct machine_host *host,
+				const struct machine_batch *batch, uint32_t i)
+{
+	struct run run = run_of(host, &batch->changes[i], batch->flags);
+
+	run.kind = run.kind == RUN_OUT && run.is_write ? RUN_PROTECT : RUN_NOTHING;
+	return run;
+}
+
+/* Whatever the frames: neighbours are one run. */
+static int protect_ahead(struct drops *drops, const struct machine_batch *batch)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < batch->nr && !err;) {
+		struct run run = protection_of(drops->host, batch, i++);
+
+		for (; i < batch->nr; i++, run.nr++) {
+			struct run next = protection_of(drops->host, batch, i);
+
+			if (!run_joins(&run, &next))
+				break;
+		}
+		if (run.kind == RUN_PROTECT)
+			err = run_set_protected(&run, drops, true);
+	}
+	return err;
+}
+
+/* Does a copy of all take half of the interrupts, or less? Its drops are one. */
+static bool copies_are_fewer(const struct machine_host *host, const struct machine_batch *batch)
+{
+	struct run last = {.kind = RUN_NOTHING}, last_protection = last;
+	uint32_t nr_moves = 0, nr_copies = 1;
+
+	for (uint32_t i = 0; i < batch->nr; i++) {
+		struct run run = run_of(host, &batch->changes[i], batch->flags);
+		struct run protection = protection_of(host, batch, i);
+
+		if (run.kind == RUN_OUT || (run.kind == RUN_IN && run.is_write))
+			nr_moves += !run_joins(&last, &run);
+		if (protection.kind == RUN_PROTECT)
+			nr_copies += !run_joins(&last_protection, &protection);
+		last = run;
+		last_protection = protection;
+	}
+	return nr_moves >= 2 * nr_copies;
+}
+
+/*
+ * Whoever may have a page written past its protection says so before it begins
+ * (machine_host_note_device()): if that is not said when the page is protected, such a write
+ * was not begun, and meets the protection.
+ */
+static void choose_way(struct drops *drops, const struct machine_batch *batch)
+{
+	struct machine_host *host = drops->host;
+
+	drops->is_by_copy =
+		host_may_copy(host) && host_is_spread(host) && copies_are_fewer(host, batch);
+	drops->is_protected =
+		(drops->is_by_copy || !host->has_move) && protect_ahead(drops, batch) == 0;
+	if (host->has_move && !host_may_copy(host))
+		drops->is_by_copy = false;
 }
 
 /**
@@ -538,6 +643,7 @@ int host_apply(struct machine *m, struct machine_space *space, struct machine_ba
 	drops.nr = 0;
 	drops.bytes = 0;
 	drops.err = 0;
+	choose_way(&drops, batch);
 	while (done < batch->nr && !err) {
 		err = batch_step(batch, &drops, &done);
 		if (drops.nr == 0 && drops.err == 0)

@@ -14,6 +14,8 @@ struct machine_host {
 	int fd; /* (c), but for reattach */
 	bool has_move, has_poison;
 	bool has_vector_drop; /* atomic: process_madvise() drops ranges of this process */
+	bool may_copy;	      /* atomic: nothing writes pages past their protection */
+	uint32_t last_cpu, nr_switches;	  /* atomic, each: host_is_spread() */
 	vaddr_t window_start, window_end; /* (c) */
 	struct machine_space space;
 	struct machine_host_stats stats; /* atomic, each */

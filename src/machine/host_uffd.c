@@ -24,6 +24,9 @@ struct uffd_poison_arg {
 #define UFFD_IOC_POISON _IOWR(UFFDIO, 0x08, struct uffd_poison_arg)
 #define UFFD_DEV_NEW	_IO(0xAA, 0x00) /* USERFAULTFD_IOC_NEW, Linux 6.1 */
 
+#define CPU_SEGMENT 0x7b /* GDT_ENTRY_CPUNODE, for users */
+#define CPU_MASK    0xfff
+
 #define USER_MODE_ONLY 1 /* UFFD_USER_MODE_ONLY, Linux 5.11 */
 
 _Static_assert(sizeof(struct uffd_move_arg) == 40, "struct uffdio_move");
@@ -189,4 +192,13 @@ int64_t uffd_copy(int fd, vaddr_t dst, vaddr_t src, uint64_t len, unsigned int m
 	int err = uffd_ioctl(fd, UFFDIO_COPY, &arg);
 
 	return uffd_progress(err, arg.copy);
+}
+
+/* The segment limit that Linux keeps for getcpu(2): no system call. */
+uint32_t host_cpu(void)
+{
+	uint32_t number = 0;
+
+	__asm__ volatile("lsl %1, %0" : "+r"(number) : "r"(CPU_SEGMENT) : "cc");
+	return number & CPU_MASK;
 }

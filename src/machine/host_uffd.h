@@ -48,4 +48,7 @@ int uffd_poison(int fd, vaddr_t start, uint64_t len);
 int64_t uffd_move(int fd, vaddr_t dst, vaddr_t src, uint64_t len, unsigned int mode);
 int64_t uffd_copy(int fd, vaddr_t dst, vaddr_t src, uint64_t len, unsigned int mode);
 
+/* The processor that the caller runs on; 0 where it cannot be told. */
+uint32_t host_cpu(void);
+
 #endif

@@ -47,6 +47,7 @@ int rt_port_create(struct runtime *rt)
 	struct machine_host_config cfg = {
 		.ram_bytes = rt->map.share->ram_bytes & PAGE_MASK,
 		.no_move = (rt->map.share->flags & RUN_NO_MOVE) != 0,
+		.may_copy = rt->is_by_signal, /* calls get copies of managed memory */
 		.signal_fd = rt->signal_fd,
 	};
 	int err;
@@ -71,6 +72,17 @@ int rt_port_window_restore(struct runtime *rt, vaddr_t start, vaddr_t end)
 {
 	return rt->is_by_segv ? machine_memfd_window_restore(rt->machine, start, end)
 			      : machine_host_window_restore(rt->machine, start, end);
+}
+
+/**
+ * rt_port_note_device() - a call of the program's may let a device write managed memory.
+ *
+ * Context: before the call. A thread of the program, in any handler.
+ */
+void rt_port_note_device(struct runtime *rt)
+{
+	if (!rt->is_by_segv)
+		machine_host_note_device(rt->machine);
 }
 
 /**

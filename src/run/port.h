@@ -14,6 +14,7 @@ int rt_port_create(struct runtime *rt);
 int rt_port_window_restore(struct runtime *rt, vaddr_t start, vaddr_t end);
 void rt_port_wake(struct runtime *rt, vaddr_t va);
 int rt_port_poison(struct runtime *rt, vaddr_t va);
+void rt_port_note_device(struct runtime *rt);
 
 /* While the process forks. */
 int rt_port_lend(struct runtime *rt, vaddr_t va, const void *frame);

@@ -26,6 +26,8 @@
 #include "base/checked.h"
 #include "base/syscall.h"
 #include "run/altstack.h"
+#include "run/port.h"
+#include "run/runtime.h"
 #include "run/trap.h"
 
 #define BUFFER_MAX   ((size_t)1 << 20)
@@ -351,5 +353,7 @@ long trap_do(long nr, const long *args)
 
 	if (trap_do_special(nr, args, &ret))
 		return ret;
+	if (!call)
+		rt_port_note_device(&rt_runtime);
 	return trap_do_as(call ? call : &unknown, nr, args);
 }

@@ -25,12 +25,17 @@
 
 #include "base/checked.h"
 #include "base/syscall.h"
+#include "run/port.h"
+#include "run/runtime.h"
 #include "run/trap.h"
 
 #define TRIES_MAX    8
 #define BYTES_MAX    256 /* of a structure */
 #define INNER_MAX    3
 #define UNKNOWN_SIZE PAGE_SIZE
+
+#define IOCTL_TERMINAL 'T' /* FIONREAD and FIONBIO, too */
+#define IOCTL_SOCKET   0x89
 
 /* An address in a structure, and where its length stands. */
 struct inner {
@@ -177,6 +182,16 @@ static bool bring_in_unknown(long nr, const long *args)
 	return any;
 }
 
+/* Terminals and sockets write no memory after they have answered. */
+static bool is_for_device(long nr, const long *args)
+{
+	unsigned int type = _IOC_TYPE((unsigned long)args[1]);
+
+	if (nr == SYS_ioctl)
+		return type != IOCTL_TERMINAL && type != IOCTL_SOCKET;
+	return nr == SYS_setsockopt && args[1] == SOL_XDP;
+}
+
 static long do_once(long nr, const long *args)
 {
 	return trap_do_as(trap_lookup(nr), nr, args);
@@ -196,6 +211,8 @@ bool trap_do_inner(long nr, const long *args, long *ret_ret)
 	if (nr != SYS_ioctl && nr != SYS_setsockopt && nr != SYS_prctl && nr != SYS_seccomp)
 		return false;
 	k = find(nr, args);
+	if (is_for_device(nr, args))
+		rt_port_note_device(&rt_runtime);
 	if (k)
 		bring_in_known(k, args);
 	*ret_ret = do_once(nr, args);

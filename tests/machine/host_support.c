@@ -53,6 +53,7 @@ int host_setup(void **state)
 	host_skip_unless_possible(t->no_move);
 	host_config(&cfg, HOST_FRAMES);
 	cfg.no_move = t->no_move;
+	cfg.may_copy = t->may_copy;
 	assert_int_equal(machine_host_create(&cfg, &t->m), 0);
 	assert_int_equal(machine_host_moves(t->m), !t->no_move);
 	machine_host_window(t->m, &t->va, &end);

@@ -17,7 +17,7 @@
 #define HOST_LEN(n) ((uint64_t)(n)*PAGE_SIZE)
 
 struct host_test {
-	bool no_move;
+	bool no_move, may_copy;
 	struct machine *m;
 	struct machine_space *space;
 	vaddr_t va; /* the window's first address */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* This program is linked with --wrap=host_cpu. */
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -11,16 +12,31 @@
 #define WAIT_MS	   10000
 #define FAULTS_MAX 4 /* of one access */
 
+struct way {
+	bool no_move, may_copy;
+};
+
+uint32_t __wrap_host_cpu(void);
+
+static uint32_t nr_calls; /* atomic */
+
+/* Each from another processor than the last, which counts where copies are allowed. */
+uint32_t __wrap_host_cpu(void)
+{
+	return __atomic_fetch_add(&nr_calls, 1, __ATOMIC_RELAXED);
+}
+
 static struct machine *host_create(const struct conformance_env *env, vaddr_t *ret_start,
 				   vaddr_t *ret_end)
 {
-	const bool *no_move = env->arg;
+	const struct way *way = env->arg;
 	struct machine_host_config cfg;
 	struct machine *m;
 
-	host_skip_unless_possible(*no_move);
+	host_skip_unless_possible(way->no_move);
 	host_config(&cfg, CONFORMANCE_FRAMES);
-	cfg.no_move = *no_move;
+	cfg.no_move = way->no_move;
+	cfg.may_copy = way->may_copy;
 	assert_int_equal(machine_host_create(&cfg, &m), 0);
 	machine_host_window(m, ret_start, ret_end);
 	return m;
@@ -88,22 +104,29 @@ static void host_access(const struct conformance_env *env, const struct conforma
 
 int main(void)
 {
-	static const bool no_move[] = {false, true};
+	static const struct way ways[] = {{false, false}, {true, false}, {false, true}};
 	static const struct conformance_env move = {
 		.name = "host, move",
 		.create = host_create,
 		.destroy = host_destroy,
 		.access = host_access,
-		.arg = &no_move[0],
+		.arg = &ways[0],
 	};
 	static const struct conformance_env copy = {
 		.name = "host, copy",
 		.create = host_create,
 		.destroy = host_destroy,
 		.access = host_access,
-		.arg = &no_move[1],
+		.arg = &ways[1],
 	};
-	const struct conformance_env *const envs[] = {&move, &copy};
+	static const struct conformance_env spread = {
+		.name = "host, several processors",
+		.create = host_create,
+		.destroy = host_destroy,
+		.access = host_access,
+		.arg = &ways[2],
+	};
+	const struct conformance_env *const envs[] = {&move, &copy, &spread};
 
 	return conformance_run(envs, sizeof(envs) / sizeof(*envs));
 }
