@@ -10,7 +10,7 @@
  * frame is mapped it lies at its virtual address in the window instead, and its place in the
  * pool is a hole that takes no memory. Mapping moves the page from one to the other, so pool
  * and window together never hold more than the RAM, but for what a call under way has copied
- * and not yet dropped (COPY_PAGES_MAX in host_apply.c).
+ * and not yet dropped (DROP_PAGES_MAX in host_drop.h).
  *
  * The window is registered with userfaultfd: touching a page that is not there, or writing one
  * that is write-protected, puts the thread to sleep and a message in the descriptor. The host's

@@ -15,24 +15,20 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 
 #include "base/assert.h"
 #include "base/checked.h"
 #include "base/syscall.h"
+#include "machine/host_drop.h"
 #include "machine/host_internal.h"
 #include "machine/host_uffd.h"
 #include "mm/pgtable.h"
 
-#define TRIES_MAX      16 /* without progress, before the manager is told to come back */
-#define COPY_PAGES_MAX 64 /* copied and not yet dropped, by one apply(): 256 KiB */
-#define STEP_MAX       UINT32_MAX
-#define DROP_RANGES    32 /* 512 bytes of a small stack; reclaim's batch */
+#define TRIES_MAX 16 /* without progress, before the manager is told to come back */
+#define STEP_MAX  UINT32_MAX
 
 #define SWITCH_COUNTS 8 /* copies if more than a ninth of the calls come from elsewhere */
 #define SPREAD_MAX    64
-
-#define ADVISE_SELF (-10000) /* PIDFD_SELF_THREAD, Linux 6.14 */
 
 enum run_kind {
 	RUN_NOTHING,
@@ -57,14 +53,10 @@ struct run {
 	unsigned int tries; /* since the last progress */
 };
 
-/* Ranges to be given back to the kernel before apply() returns. */
-struct drops {
-	struct machine_host *host;
-	struct iovec ranges[DROP_RANGES];
-	uint32_t nr;
-	uint64_t bytes;
-	int err;		       /* a range of the window could not be dropped */
-	bool is_by_copy, is_protected; /* the runs of the batch are */
+/* How the pages of a batch go. */
+struct way {
+	bool is_by_copy;   /* although they could be moved */
+	bool is_protected; /* those that go out, and could be written */
 };
 
 static vaddr_t run_va(const struct run *run)
@@ -109,53 +101,6 @@ static bool run_may_split(struct run *run, int err, uint64_t len)
 	return true;
 }
 
-/* All ranges in one call, where this kernel can. */
-static bool drops_flush_vector(struct drops *drops)
-{
-	bool *has_vector = &drops->host->has_vector_drop;
-	long bytes;
-
-	if (drops->nr < 2 || !__atomic_load_n(has_vector, __ATOMIC_RELAXED))
-		return false;
-	bytes = sys_call6(SYS_process_madvise, ADVISE_SELF, (long)drops->ranges, drops->nr,
-			  MADV_DONTNEED, 0, 0);
-	if (bytes < 0)
-		__atomic_store_n(has_vector, false, __ATOMIC_RELAXED);
-	return bytes == (long)drops->bytes;
-}
-
-/*
- * Dropping twice is harmless: nobody else works on these addresses. What cannot be dropped of
- * the pool costs memory, not correctness.
- */
-static void drops_flush(struct drops *drops)
-{
-	bool is_done = drops_flush_vector(drops);
-
-	for (uint32_t i = 0; i < drops->nr && !is_done; i++) {
-		vaddr_t start = (vaddr_t)drops->ranges[i].iov_base;
-		int err = host_drop_range(start, drops->ranges[i].iov_len);
-
-		if (err && !host_pool_contains(drops->host, start))
-			drops->err = err;
-	}
-	drops->nr = 0;
-	drops->bytes = 0;
-}
-
-static void drops_add(struct drops *drops, vaddr_t start, uint64_t bytes)
-{
-	struct iovec *last = drops->nr > 0 ? &drops->ranges[drops->nr - 1] : NULL;
-
-	if (last && (vaddr_t)last->iov_base + last->iov_len == start)
-		last->iov_len += bytes;
-	else
-		drops->ranges[drops->nr++] = (struct iovec){(void *)start, bytes};
-	drops->bytes += bytes;
-	if (drops->nr == DROP_RANGES || drops->bytes >= COPY_PAGES_MAX * PAGE_SIZE)
-		drops_flush(drops);
-}
-
 static bool is_transient(int err)
 {
 	return err == -EAGAIN || err == -EINTR;
@@ -169,7 +114,7 @@ static int run_failed(int err)
 
 static uint64_t run_copy_chunk(const struct run *run, uint32_t until)
 {
-	return run_chunk(run, min_u64(until - run->done, COPY_PAGES_MAX));
+	return run_chunk(run, min_u64(until - run->done, DROP_PAGES_MAX));
 }
 
 /* Copies in until the run has done so many pages. */
@@ -201,7 +146,7 @@ static int run_copy_in(struct run *run, struct drops *drops, uint32_t until)
 static void run_touch_frames(const struct run *run)
 {
 	vaddr_t frame = run_frame(run);
-	vaddr_t end = frame + run_chunk(run, COPY_PAGES_MAX);
+	vaddr_t end = frame + run_chunk(run, DROP_PAGES_MAX);
 
 	for (; frame < end; frame += PAGE_SIZE) {
 		volatile char *byte = (volatile char *)frame;
@@ -513,13 +458,14 @@ static int change_replace(const struct machine_change *change, uint32_t flags,
 	return run_do(&run, drops);
 }
 
-static int batch_step(const struct machine_batch *batch, struct drops *drops, uint32_t *done)
+static int batch_step(const struct machine_batch *batch, const struct way *way,
+		      struct drops *drops, uint32_t *done)
 {
 	struct run run = run_cut(drops->host, batch, *done);
 	int err;
 
-	run.is_by_copy |= drops->is_by_copy;
-	run.is_protected = drops->is_protected;
+	run.is_by_copy |= way->is_by_copy;
+	run.is_protected = way->is_protected;
 
 	if (run.kind == RUN_REPLACE) {
 		err = change_replace(&batch->changes[*done], batch->flags, drops);
@@ -612,16 +558,18 @@ static bool copies_are_fewer(const struct machine_host *host, const struct machi
  * (machine_host_note_device()): if that is not said when the page is protected, such a write
  * was not begun, and meets the protection.
  */
-static void choose_way(struct drops *drops, const struct machine_batch *batch)
+static struct way choose_way(struct drops *drops, const struct machine_batch *batch)
 {
 	struct machine_host *host = drops->host;
+	struct way way;
 
-	drops->is_by_copy =
+	way.is_by_copy =
 		host_may_copy(host) && host_is_spread(host) && copies_are_fewer(host, batch);
-	drops->is_protected =
-		(drops->is_by_copy || !host->has_move) && protect_ahead(drops, batch) == 0;
-	if (host->has_move && !host_may_copy(host))
-		drops->is_by_copy = false;
+	way.is_protected =
+		(way.is_by_copy || !host->has_move) && protect_ahead(drops, batch) == 0;
+	if (!host_may_copy(host))
+		way.is_by_copy = false;
+	return way;
 }
 
 /**
@@ -635,17 +583,15 @@ static void choose_way(struct drops *drops, const struct machine_batch *batch)
 int host_apply(struct machine *m, struct machine_space *space, struct machine_batch *batch)
 {
 	struct drops drops;
+	struct way way;
 	uint32_t done = 0, sure = 0; /* sure: changes whose drops have been made */
 	int err = 0;
 
 	(void)space;
-	drops.host = host_of(m);
-	drops.nr = 0;
-	drops.bytes = 0;
-	drops.err = 0;
-	choose_way(&drops, batch);
+	drops_init(&drops, host_of(m));
+	way = choose_way(&drops, batch);
 	while (done < batch->nr && !err) {
-		err = batch_step(batch, &drops, &done);
+		err = batch_step(batch, &way, &drops, &done);
 		if (drops.nr == 0 && drops.err == 0)
 			sure = done;
 	}
