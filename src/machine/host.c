@@ -399,6 +399,8 @@ int machine_host_create(const struct machine_host_config *cfg, struct machine **
 	host->has_move = (features & UFFD_HAS_MOVE) && !cfg->no_move;
 	host->has_poison = (features & UFFD_HAS_POISON) != 0;
 	host->may_copy = cfg->may_copy;
+	mm_lock_init(&host->later_lock, LOCK_RANK_MACHINE);
+	drops_init(&host->later, host);
 	host->has_vector_drop = !cfg->no_move; /* a kernel without the one lacks the other */
 	*ret_machine = &host->m;
 	return 0;

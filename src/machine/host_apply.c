@@ -30,6 +30,8 @@
 #define SWITCH_COUNTS 8 /* copies if more than a ninth of the calls come from elsewhere */
 #define SPREAD_MAX    64
 
+#define COPIES_A_FLUSH 8 /* pages copied in the time that an interrupt takes */
+
 enum run_kind {
 	RUN_NOTHING,
 	RUN_IN,	     /* not present -> present */
@@ -46,6 +48,7 @@ struct run {
 	bool is_write;	    /* of the translation that is made, or else of the one taken away */
 	bool is_by_copy;    /* not by a move */
 	bool is_protected;  /* nobody can write what goes out */
+	bool is_drop_later; /* of the frames of what comes in */
 	vaddr_t va, frame;  /* of the first page */
 	uint32_t nr;	    /* pages */
 	uint32_t done;	    /* pages, from the front */
@@ -131,7 +134,10 @@ static int run_copy_in(struct run *run, struct drops *drops, uint32_t until)
 
 		if (ret > 0) {
 			run_advance(run, (uint64_t)ret, &host->stats.nr_copied_in);
-			drops_add(drops, frame, (uint64_t)ret);
+			if (run->is_drop_later)
+				host_drop_later(host, frame, (uint64_t)ret);
+			else
+				drops_add(drops, frame, (uint64_t)ret);
 			continue;
 		}
 		if (run_may_split(run, (int)ret, len))
@@ -466,6 +472,7 @@ static int batch_step(const struct machine_batch *batch, const struct way *way,
 
 	run.is_by_copy |= way->is_by_copy;
 	run.is_protected = way->is_protected;
+	run.is_drop_later = way->is_by_copy;
 
 	if (run.kind == RUN_REPLACE) {
 		err = change_replace(&batch->changes[*done], batch->flags, drops);
@@ -533,24 +540,32 @@ static int protect_ahead(struct drops *drops, const struct machine_batch *batch)
 	return err;
 }
 
-/* Does a copy of all take half of the interrupts, or less? Its drops are one. */
-static bool copies_are_fewer(const struct machine_host *host, const struct machine_batch *batch)
+/*
+ * Does it cost less to copy all? The drops of what leaves are one interrupt, those of frames
+ * that are mapped next to none.
+ */
+static bool copies_are_cheaper(const struct machine_host *host,
+			       const struct machine_batch *batch)
 {
 	struct run last = {.kind = RUN_NOTHING}, last_protection = last;
-	uint32_t nr_moves = 0, nr_copies = 1;
+	uint32_t nr_moves = 0, nr_pages = 0, nr_flushes = 0;
+	bool has_drops = false;
 
 	for (uint32_t i = 0; i < batch->nr; i++) {
 		struct run run = run_of(host, &batch->changes[i], batch->flags);
 		struct run protection = protection_of(host, batch, i);
 
-		if (run.kind == RUN_OUT || (run.kind == RUN_IN && run.is_write))
+		if (run.kind == RUN_OUT || (run.kind == RUN_IN && run.is_write)) {
 			nr_moves += !run_joins(&last, &run);
+			nr_pages++;
+		}
 		if (protection.kind == RUN_PROTECT)
-			nr_copies += !run_joins(&last_protection, &protection);
+			nr_flushes += !run_joins(&last_protection, &protection);
+		has_drops |= run.kind == RUN_OUT;
 		last = run;
 		last_protection = protection;
 	}
-	return nr_moves >= 2 * nr_copies;
+	return nr_moves >= 2 * (nr_flushes + has_drops) + nr_pages / COPIES_A_FLUSH;
 }
 
 /*
@@ -561,10 +576,11 @@ static bool copies_are_fewer(const struct machine_host *host, const struct machi
 static struct way choose_way(struct drops *drops, const struct machine_batch *batch)
 {
 	struct machine_host *host = drops->host;
+	bool is_spread = host_may_copy(host) && host_is_spread(host);
 	struct way way;
 
-	way.is_by_copy =
-		host_may_copy(host) && host_is_spread(host) && copies_are_fewer(host, batch);
+	host_drop_due(host, batch, !is_spread);
+	way.is_by_copy = is_spread && copies_are_cheaper(host, batch);
 	way.is_protected =
 		(way.is_by_copy || !host->has_move) && protect_ahead(drops, batch) == 0;
 	if (!host_may_copy(host))

@@ -6,6 +6,7 @@
 
 #include "base/syscall.h"
 #include "machine/host_internal.h"
+#include "mm/pgtable.h"
 
 #define ADVISE_SELF (-10000) /* PIDFD_SELF_THREAD, Linux 6.14 */
 
@@ -63,4 +64,52 @@ void drops_add(struct drops *drops, vaddr_t start, uint64_t bytes)
 	drops->bytes += bytes;
 	if (drops->nr == DROP_RANGES || drops->bytes >= DROP_PAGES_MAX * PAGE_SIZE)
 		drops_flush(drops);
+}
+
+/* Context: later_lock held, so that who meets it finds the drops made. */
+static void flush_later(struct machine_host *host)
+{
+	drops_flush(&host->later);
+	__atomic_store_n(&host->nr_later, 0, __ATOMIC_RELEASE);
+}
+
+void host_drop_later(struct machine_host *host, vaddr_t frame, uint64_t bytes)
+{
+	mm_lock_acquire(&host->later_lock);
+	drops_add(&host->later, frame, bytes);
+	__atomic_store_n(&host->nr_later, (uint32_t)(host->later.bytes / PAGE_SIZE),
+			 __ATOMIC_RELEASE);
+	mm_lock_release(&host->later_lock);
+}
+
+static bool is_later(const struct machine_host *host, vaddr_t frame)
+{
+	for (uint32_t i = 0; i < host->later.nr; i++) {
+		const struct iovec *range = &host->later.ranges[i];
+
+		if (frame - (vaddr_t)range->iov_base < range->iov_len)
+			return true;
+	}
+	return false;
+}
+
+/* The page gives up its frame: that gets content again, or another owner. */
+static bool is_unmapped(const struct machine_change *change)
+{
+	return pte_is_present(change->old_pte) &&
+	       (!pte_is_present(change->new_pte) ||
+		pte_pfn(change->new_pte) != pte_pfn(change->old_pte));
+}
+
+void host_drop_due(struct machine_host *host, const struct machine_batch *batch, bool all)
+{
+	if (__atomic_load_n(&host->nr_later, __ATOMIC_ACQUIRE) == 0)
+		return;
+	mm_lock_acquire(&host->later_lock);
+	for (uint32_t i = 0; i < batch->nr && !all; i++)
+		all = is_unmapped(&batch->changes[i]) &&
+		      is_later(host, host_frame_addr(host, pte_pfn(batch->changes[i].old_pte)));
+	if (all)
+		flush_later(host);
+	mm_lock_release(&host->later_lock);
 }

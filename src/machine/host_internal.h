@@ -2,7 +2,9 @@
 #ifndef MACHINE_HOST_INTERNAL_H
 #define MACHINE_HOST_INTERNAL_H
 
+#include "base/lock.h"
 #include "machine/host.h"
+#include "machine/host_drop.h"
 
 /* A process has one address space, so the machine has one, and all there is to know is this. */
 struct machine_space {
@@ -18,6 +20,9 @@ struct machine_host {
 	uint32_t last_cpu, nr_switches;	  /* atomic, each: host_is_spread() */
 	vaddr_t window_start, window_end; /* (c) */
 	struct machine_space space;
+	struct mm_lock later_lock;
+	struct drops later;		 /* frames that are mapped; later_lock */
+	uint32_t nr_later;		 /* atomic: its pages, as far as they are not dropped */
 	struct machine_host_stats stats; /* atomic, each */
 };
 
