@@ -53,7 +53,9 @@
  * every processor that runs the program (10 us on a virtual machine), with locks held. So while
  * calls come from several by turns, everything is copied, if the configuration says that there
  * are no such devices (may_copy): what leaves is protected first, neighbours in one call
- * whatever their frames, and all drops of a batch are one. machine_host_note_device() ends
+ * whatever their frames, and all drops of a batch are one. Frames of what came in so are
+ * dropped 32 at a time, later: until then they are stale, not holes, and one whose page is to
+ * be unmapped is dropped first (host_drop_due()). machine_host_note_device() ends
  * that: it comes before the device, so a device that is not announced once the pages are
  * protected meets the protection.
  *
@@ -69,7 +71,9 @@
  * 3. All of the window that is not foreign is registered, is not inherited, and has no huge
  *    pages. All of the pool is registered and has no huge pages.
  * 4. No state changes after create, but statistics, where calls come from, and flags that only
- *    ever go false, so ops on different addresses run in parallel without a lock.
+ *    ever go false, so ops on different addresses run in parallel, without a lock but for the
+ *    list of stale frames.
+ * 5. A frame that is not mapped is not on that list: what it holds counts.
  */
 #include "machine/host.h"
 

@@ -594,7 +594,8 @@ static struct way choose_way(struct drops *drops, const struct machine_batch *ba
  * Return: 0; -EBUSY for a page that a device may be writing; -EAGAIN if the kernel keeps asking
  * to try again; -ENOMEM; -EEXIST if a page is mapped where the caller says that none is;
  * -ENOENT, -EINVAL, -ESRCH if the window is not what it was.
- * Context: takes no lock; sleeps in the kernel for other changes of the address space.
+ * Context: may take a lock of rank MACHINE; sleeps in the kernel for other changes of the
+ * address space.
  */
 int host_apply(struct machine *m, struct machine_space *space, struct machine_batch *batch)
 {
