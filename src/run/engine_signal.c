@@ -205,7 +205,10 @@ void rt_on_sys(int sig, siginfo_t *info, void *context)
 		rt_action_deliver(sig, info, context);
 		return;
 	}
-	__atomic_store_n(&rt_runtime.was_caught, true, __ATOMIC_RELAXED);
+	if (rt_runtime.is_asking) { /* is_filtered() */
+		rt_runtime.is_asking = false;
+		return;
+	}
 	if (info->si_syscall == SYS_clone || info->si_syscall == SYS_clone3) {
 		trap_clone(uc, info->si_syscall, args);
 		return;
@@ -276,12 +279,17 @@ static int fd_min(void)
 /* A filter of the process that has executed this one may be in force. */
 static bool is_filtered(struct runtime *rt)
 {
-	rt->was_caught = false;
+	long nr = SYS_uname;
+	bool is_caught;
+
+	__atomic_store_n(&rt->is_asking, true, __ATOMIC_RELAXED);
 	__asm__ volatile("syscall"
-			 : /* nothing */
-			 : "a"(SYS_uname), "D"(TRAP_WINDOW_START)
+			 : "+a"(nr)
+			 : "D"(TRAP_WINDOW_START)
 			 : "rcx", "r11", "memory");
-	return __atomic_load_n(&rt->was_caught, __ATOMIC_RELAXED);
+	is_caught = !__atomic_load_n(&rt->is_asking, __ATOMIC_RELAXED);
+	rt->is_asking = false;
+	return is_caught;
 }
 
 static int take_signals(void)

@@ -59,7 +59,7 @@ struct runtime {
 	bool is_by_signal;     /* (c) which engine */
 	bool is_by_segv;       /* (c) by signal, and without userfaultfd */
 	bool is_past_libc;     /* (c) no engine but the thread's can serve the program */
-	bool was_caught;       /* (a) a system call, by the filter */
+	bool is_asking;	       /* (a) whether the filter catches a system call */
 	int signal_fd;	       /* (c) by signal: the machine's, in both file tables; 0: none */
 	bool has_lost_machine; /* (a) by signal: it is not in the program's any more */
 	struct swapdev *deferred[RUN_AREAS_MAX]; /* by signal: each over one of swapdevs */

@@ -6,6 +6,10 @@
  * the C library makes for itself (posix_spawn() and what is built on it) all signals are
  * blocked, and the strings are read by the kernel: what the child will need is brought in
  * before, and a call that the kernel refused with EFAULT is made again.
+ *
+ * A child of vfork that asks to be traced (gdb's, for the program that it debugs) would stop at
+ * its next fault, for its parent to see the signal, while the parent waits for the child's
+ * exec. So it is traced from its exec on: what it does until then nobody wants to see.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,16 +19,49 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "run/runtime.h"
+#include "run/spawn.h"
 #include "run/trap.h"
 
 #define EXPORT	  __attribute__((visibility("default")))
 #define TRIES_MAX 100
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+static long tracee; /* the child's number, from its request to its exec */
+
+EXPORT long ptrace(enum __ptrace_request request, ...)
+{
+	static __typeof__(&ptrace) next;
+	va_list args;
+	void *addr, *data;
+	pid_t pid;
+
+	va_start(args, request);
+	pid = va_arg(args, pid_t);
+	addr = va_arg(args, void *);
+	data = va_arg(args, void *);
+	va_end(args);
+	if (request == PTRACE_TRACEME && rt_is_by_signal() && !rt_is_at_home(&rt_runtime)) {
+		tracee = sys_call2(SYS_getpid, 0, 0);
+		return 0;
+	}
+	if (!next)
+		next = NEXT(ptrace);
+	return next(request, pid, addr, data);
+}
+
+void rt_exec_begins(void)
+{
+	if (tracee == 0 || tracee != sys_call2(SYS_getpid, 0, 0))
+		return;
+	tracee = 0;
+	sys_call4(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0);
+}
 
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
@@ -52,6 +89,8 @@ EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 		return NEXT(execvpe)(file, argv, envp);
 	for (unsigned int i = 0; i < TRIES_MAX && (i == 0 || errno == EFAULT); i++) {
 		trap_touch_strings(file, argv, envp);
+		if (!trap_is_inside(argv) && !trap_is_inside(envp))
+			rt_exec_begins(); /* else the C library's call is caught first */
 		ret = NEXT(execvpe)(file, argv, envp);
 	}
 	return ret;

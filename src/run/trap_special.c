@@ -19,6 +19,7 @@
 #include "base/syscall.h"
 #include "run/action.h"
 #include "run/interpose.h"
+#include "run/spawn.h"
 #include "run/trap.h"
 
 #define EXEC_TRIES_MAX 1000
@@ -134,6 +135,7 @@ static long do_exec(long nr, const long *a)
 	for (unsigned int i = 0; i < EXEC_TRIES_MAX && ret == -EFAULT; i++) {
 		trap_touch_strings((const char *)a[at], (char *const *)a[at + 1],
 				   (char *const *)a[at + 2]);
+		rt_exec_begins();
 		ret = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], 0);
 	}
 	return ret;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -548,11 +549,10 @@ static void closed(void)
 	printf(", past the C library %d\n", sum(at, BIG) == want);
 }
 
-static void vforks(void)
+/* words[0]: the program; words[3 * PAGE]: what the shell is told. Return: argv. */
+static char **cold_command(char *words)
 {
-	char *words = cold(BIG, 0), **argv = (char **)(words + PAGE);
-	int status = -1;
-	pid_t pid;
+	char **argv = (char **)(words + PAGE);
 
 	strcpy(words, "/bin/sh");
 	strcpy(words + 2 * PAGE, "-c");
@@ -561,6 +561,15 @@ static void vforks(void)
 	argv[1] = words + 2 * PAGE;
 	argv[2] = words + 3 * PAGE;
 	chill(words, BIG);
+	return argv;
+}
+
+static void vforks(void)
+{
+	char *words = cold(BIG, 0), **argv = cold_command(words);
+	int status = -1;
+	pid_t pid;
+
 	pid = vfork();
 	if (pid == 0) {
 		signal(SIGUSR1, SIG_IGN);
@@ -574,6 +583,33 @@ static void vforks(void)
 	chill(words, BIG);
 	status = system(words + 3 * PAGE);
 	printf("vforks: system %#x\n", status);
+}
+
+/* As a debugger begins: its child is traced, and touches what is out before its exec. */
+static void traced(void)
+{
+	char *words = cold(BIG, 0), **argv = cold_command(words);
+	int status = -1, first;
+	pid_t pid;
+
+	pid = vfork();
+	if (pid == 0) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		words[10 * PAGE] = 42;
+		execv(words, argv);
+		_exit(1);
+	}
+	waitpid(pid, &status, 0);
+	first = WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
+	while (WIFSTOPPED(status)) {
+		int sig = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
+
+		if (ptrace(PTRACE_CONT, pid, NULL, (long)sig) ||
+		    waitpid(pid, &status, 0) != pid)
+			break;
+	}
+	printf("traced: first signal %d, status %#x, wrote %d\n", first, status,
+	       words[10 * PAGE]);
 }
 
 /* What is locked stays in, and is the parent's alone. */
@@ -664,6 +700,7 @@ int main(int argc, char **argv)
 		{"stacks", stacks},
 		{"futexes", futexes},
 		{"vforks", vforks},
+		{"traced", traced},
 		{"locks", locks},
 		{"deep", deep},
 		{"words", words},
