@@ -80,10 +80,15 @@ static void wait_for_io(struct runtime *rt)
 static int freeze(struct runtime *rt)
 {
 	uint64_t give_up_ns = rt_now_ns() + FREEZE_TIMEOUT_NS;
+	bool is_for_a_while;
 	int err;
 
-	while ((err = mm_fork_prepare(rt->mm)) != 0 && rt_now_ns() < give_up_ns)
-		wait_for_io(rt);
+	do {
+		err = mm_fork_prepare(rt->mm);
+		is_for_a_while = err == -EAGAIN || err == -EBUSY;
+		if (is_for_a_while)
+			wait_for_io(rt);
+	} while (is_for_a_while && rt_now_ns() < give_up_ns);
 	if (!err)
 		err = rt_port_copy(rt, fz.tid, fz.copy);
 	if (err) {
@@ -169,16 +174,15 @@ static bool is_lent(vaddr_t va)
 static bool lend(struct runtime *rt, const struct machine_host_fault *fault)
 {
 	void *frame = mm_fork_frame(rt->mm, fault->va);
-	int err;
 
-	if (!frame || fz.nr_lent == LENT_MAX)
-		return false;
-	err = is_lent(fault->va) ? -EEXIST : rt_port_lend(rt, fault->va, frame);
-	if (err == -EEXIST) /* lent to another thread before */
+	if (is_lent(fault->va)) { /* to another thread */
 		rt_port_wake(rt, fault->va);
-	else if (!err)
-		fz.lent[fz.nr_lent++] = (struct lent){fault->va, frame};
-	return err == 0 || err == -EEXIST;
+		return true;
+	}
+	if (!frame || fz.nr_lent == LENT_MAX || rt_port_lend(rt, fault->va, frame) != 0)
+		return false;
+	fz.lent[fz.nr_lent++] = (struct lent){fault->va, frame};
+	return true;
 }
 
 /**
