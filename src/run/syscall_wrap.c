@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -91,6 +92,8 @@ EXPORT long syscall(long nr, ...)
 	for (unsigned int i = 0; i < TRAP_ARGS; i++)
 		a[i] = va_arg(args, long);
 	va_end(args);
+	if (nr == SYS_ioctl)
+		return ioctl((int)a[0], (unsigned long)a[1], a[2]);
 	if (nr == SYS_vmsplice)
 		return vmsplice((int)a[0], (const struct iovec *)a[1], (size_t)a[2],
 				(unsigned int)a[3]);
