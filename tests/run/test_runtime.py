@@ -117,6 +117,12 @@ class Runtime(unittest.TestCase):
             with self.subTest(ram=ram, switches=switches):
                 self.check_same(PROGRAM["memory"], "24", "8", ram=ram, switches=switches)
 
+    def test_no_write_of_threads_is_lost(self):
+        for tier, switches in (("50%", ""), ("off", ""), ("50%", "no-move")):
+            with self.subTest(tier=tier, switches=switches):
+                self.check_same(PROGRAM["sums"], "3072", "2", "10000", ram="6M",
+                                switches=switches, options=["--zram", tier])
+
     def test_it_did_swap_and_kept_its_budget(self):
         want = plain(PROGRAM["memory"], "32", "2").stdout
         idle = self.stats("true", ram="16M")[1]
