@@ -6,13 +6,13 @@
  */
 #undef _FORTIFY_SOURCE
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 
 #include "run/action.h"
 #include "run/interpose.h"
+#include "run/next.h"
 #include "run/runtime.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -20,8 +20,6 @@
 /* 32 and 33: the C library's own, for cancellation and set*id(). */
 #define BIT(sig)     (1ull << ((sig)-1))
 #define LIBC_SIGNALS (BIT(32) | BIT(33))
-
-#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 EXPORT __sighandler_t bsd_signal(int sig, __sighandler_t handler);
 EXPORT __sighandler_t sysv_signal(int sig, __sighandler_t handler);

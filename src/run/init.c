@@ -28,6 +28,7 @@
 #include "run/fork.h"
 #include "run/interpose.h"
 #include "run/malloc_backend.h"
+#include "run/next.h"
 #include "run/port.h"
 #include "run/runtime.h"
 #include "run/service.h"
@@ -338,7 +339,7 @@ __attribute__((constructor(101))) static void init(int argc, char **argv, char *
 	(void)argc;
 	(void)argv;
 	rt_dlopen_init();
-	rt_syscall_init();
+	rt_next_init();
 	if (!path)
 		return;
 	err = rt_threads_init();

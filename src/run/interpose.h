@@ -21,8 +21,7 @@ static inline long rt_answer(long ret)
 	return -1;
 }
 
-void rt_dlopen_init(void);  /* dlopen_wrap.c */
-void rt_syscall_init(void); /* syscall_wrap.c */
+void rt_dlopen_init(void); /* dlopen_wrap.c */
 
 long rt_do_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
 long rt_do_munmap(void *addr, size_t len);

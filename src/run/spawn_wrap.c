@@ -11,7 +11,6 @@
  * its next fault, for its parent to see the signal, while the parent waits for the child's
  * exec. So it is traced from its exec on: what it does until then nobody wants to see.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <spawn.h>
@@ -23,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "run/next.h"
 #include "run/runtime.h"
 #include "run/spawn.h"
 #include "run/trap.h"
@@ -30,13 +30,10 @@
 #define EXPORT	  __attribute__((visibility("default")))
 #define TRIES_MAX 100
 
-#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-
 static long tracee; /* the child's number, from its request to its exec */
 
 EXPORT long ptrace(enum __ptrace_request request, ...)
 {
-	static __typeof__(&ptrace) next;
 	va_list args;
 	void *addr, *data;
 	pid_t pid;
@@ -50,9 +47,7 @@ EXPORT long ptrace(enum __ptrace_request request, ...)
 		tracee = sys_call2(SYS_getpid, 0, 0);
 		return 0;
 	}
-	if (!next)
-		next = NEXT(ptrace);
-	return next(request, pid, addr, data);
+	return NEXT(ptrace)(request, pid, addr, data);
 }
 
 void rt_exec_begins(void)

@@ -6,7 +6,6 @@
  * What comes through syscall(3) is seen here, with each engine, and also where no address says
  * that it is the manager's: a mapping that the kernel may place, a lock of all memory.
  */
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
@@ -16,20 +15,10 @@
 #include <unistd.h>
 
 #include "run/interpose.h"
+#include "run/next.h"
 #include "run/trap.h"
 
 #define EXPORT __attribute__((visibility("default")))
-
-/*
- * The C library's own: the filter knows what it does by where its code lies. NULL before the
- * constructor.
- */
-static __typeof__(&syscall) next_syscall;
-
-void rt_syscall_init(void)
-{
-	next_syscall = (__typeof__(&syscall))dlsym(RTLD_NEXT, "syscall");
-}
 
 bool rt_do_memory(long nr, const long *a, long *ret_ret)
 {
@@ -75,13 +64,6 @@ bool rt_do_memory(long nr, const long *a, long *ret_ret)
 	}
 }
 
-static long through(long nr, const long *a)
-{
-	if (next_syscall)
-		return next_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	return rt_answer(sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
-}
-
 /* As in the C library all six arguments are taken, given or not. */
 EXPORT long syscall(long nr, ...)
 {
@@ -97,5 +79,8 @@ EXPORT long syscall(long nr, ...)
 	if (nr == SYS_vmsplice)
 		return vmsplice((int)a[0], (const struct iovec *)a[1], (size_t)a[2],
 				(unsigned int)a[3]);
-	return rt_do_memory(nr, a, &ret) ? rt_answer(ret) : through(nr, a);
+	if (rt_do_memory(nr, a, &ret))
+		return rt_answer(ret);
+	/* The filter knows what it does by where its code lies. */
+	return NEXT(syscall)(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

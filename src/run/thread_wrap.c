@@ -6,7 +6,6 @@
  * the C library makes, and changes to the program's when it calls what the program has asked
  * for.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -15,6 +14,7 @@
 #include "base/syscall.h"
 #include "ration/types.h"
 #include "run/altstack.h"
+#include "run/next.h"
 #include "run/runtime.h"
 #include "run/trap.h"
 
@@ -105,7 +105,7 @@ static int create_elsewhere(create_fn create, pthread_t *ret_thread, const pthre
 EXPORT int pthread_create(pthread_t *ret_thread, const pthread_attr_t *attr,
 			  void *(*fn)(void *arg), void *arg)
 {
-	create_fn create = (create_fn)dlsym(RTLD_NEXT, "pthread_create");
+	create_fn create = NEXT(pthread_create);
 	void *stack = NULL;
 	size_t bytes = 0;
 	struct start start;

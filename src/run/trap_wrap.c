@@ -15,7 +15,6 @@
  */
 #undef _FILE_OFFSET_BITS /* it renames pread to pread64, and both are defined here */
 
-#include <dlfcn.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -34,6 +33,7 @@
 #include "base/checked.h"
 #include "base/syscall.h"
 #include "run/interpose.h"
+#include "run/next.h"
 #include "run/runtime.h"
 #include "run/swap_read.h"
 #include "run/trap.h"
@@ -83,19 +83,6 @@ static long pass_cancellable(long nr, const long *a)
 
 #define PASS(nr, ...) pass_cancellable((nr), (const long[TRAP_ARGS]){__VA_ARGS__})
 #define DO(nr, ...)   do_cancellable((nr), (const long[TRAP_ARGS]){__VA_ARGS__})
-
-/* The C library's own function of a name. */
-#define NEXT(name)                                                                    \
-	({                                                                            \
-		static __typeof__(&name) next_;                                       \
-		__typeof__(&name) found_ = __atomic_load_n(&next_, __ATOMIC_RELAXED); \
-                                                                                      \
-		if (!found_) {                                                        \
-			found_ = (__typeof__(&name))dlsym(RTLD_NEXT, #name);          \
-			__atomic_store_n(&next_, found_, __ATOMIC_RELAXED);           \
-		}                                                                     \
-		found_;                                                               \
-	})
 
 /* -- Data -- */
 
