@@ -15,7 +15,12 @@
  * Mappings are made by mremap(2) of old size 0, which maps the pages of a shared mapping a
  * second time, with its protection, in one step. So there is a mapping of the whole file for
  * each protection (alias), and no file needs to be open: whatever the program closes, and in
- * whichever thread a fault is resolved.
+ * whichever thread a fault is resolved. Several neighbours move from the pool to the window
+ * instead (MREMAP_DONTUNMAP, which a shared mapping can since Linux 5.13) with the kernel's
+ * entries for them, so the program's first touch of each is no fault.
+ *
+ * RSS counts mappings, not pages, so a frame is mapped in the window or in the pool, not in
+ * both: it must not look as if the program took more than it was given.
  *
  * Neighbours in the window whose frames are neighbours in the file are one call, and one
  * mapping of the kernel's (it joins them by itself); other pages have a mapping each, and so
@@ -78,6 +83,7 @@ struct machine_memfd {
 	uint64_t state_bytes;		  /* (c) of this and va_of */
 	struct mm_lock lock;
 	struct machine_space space;
+	bool has_move;			  /* (c) MREMAP_DONTUNMAP */
 	pfn_t hand;			  /* lock; the frame whose turn it is to be forgotten */
 	struct machine_memfd_stats stats; /* lock */
 	vaddr_t va_of[];		  /* lock; by frame */
@@ -146,23 +152,55 @@ static enum alias stretch_alias(const struct stretch *s)
 	return s->bits & PTE_NX ? alias : alias + ALIAS_RX - ALIAS_R;
 }
 
-/* Where a system forbids executable mappings of such files there is no alias for them. */
+static char *pool_of(const struct machine_memfd *mf, pfn_t pfn)
+{
+	return (char *)mf->alias[ALIAS_RW] + (uint64_t)pfn * PAGE_SIZE;
+}
+
+/*
+ * A frame that leaves the window is read or filled next, through the pool. Reading it first
+ * would make the kernel map those around it, too (fault-around). A write maps one page; this
+ * one changes nothing. (A compiler may turn an atomic operation of C into a read.)
+ */
+static void pool_take(struct machine_memfd *mf, pfn_t pfn)
+{
+	__asm__ volatile("lock orb $0, %0" : "+m"(*pool_of(mf, pfn)) : : "cc");
+}
+
+static void frame_leaves_window(struct machine_memfd *mf, pfn_t pfn)
+{
+	mf->va_of[pfn] = 0;
+	pool_take(mf, pfn);
+}
+
+static void pool_let_go(struct machine_memfd *mf, pfn_t pfn, uint32_t nr)
+{
+	sys_call3(SYS_madvise, (long)pool_of(mf, pfn), (long)(nr * PAGE_SIZE), MADV_DONTNEED);
+}
+
+/*
+ * Where a system forbids executable mappings of such files there is no alias for them. A single
+ * page is not moved: other processors are told with the address space locked, while all faults
+ * of other threads wait.
+ */
 static int stretch_map(struct machine_memfd *mf, const struct stretch *s)
 {
-	vaddr_t alias = mf->alias[stretch_alias(s)];
+	enum alias alias = stretch_alias(s);
+	uint64_t bytes = s->nr * PAGE_SIZE;
+	bool is_move = mf->has_move && s->nr > 1 && alias == ALIAS_RW;
 	long got;
 
-	if (!alias)
+	if (!mf->alias[alias])
 		return -EACCES;
-	got = sys_call6(SYS_mremap, (long)(alias + (uint64_t)s->pfn * PAGE_SIZE), 0,
-			(long)(s->nr * PAGE_SIZE), MREMAP_MAYMOVE | MREMAP_FIXED, (long)s->va,
-			0);
+	got = sys_call6(SYS_mremap, (long)(mf->alias[alias] + (uint64_t)s->pfn * PAGE_SIZE),
+			is_move ? (long)bytes : 0, (long)bytes,
+			MREMAP_MAYMOVE | MREMAP_FIXED | (is_move ? MREMAP_DONTUNMAP : 0),
+			(long)s->va, 0);
 	mf->stats.nr_calls++;
 	if (sys_is_error(got))
 		return (int)got;
-	/* The pool lets go, or what reckons with mappings (RSS) would count the page twice. */
-	sys_call3(SYS_madvise, (long)(mf->alias[ALIAS_RW] + (uint64_t)s->pfn * PAGE_SIZE),
-		  (long)(s->nr * PAGE_SIZE), MADV_DONTNEED);
+	if (!is_move)
+		pool_let_go(mf, s->pfn, s->nr);
 	return 0;
 }
 
@@ -186,7 +224,7 @@ static bool forget_frame(struct machine_memfd *mf, pfn_t pfn)
 	if (!va || sys_call2(SYS_munmap, (long)va, PAGE_SIZE))
 		return false;
 	reserve(va, PAGE_SIZE, MAP_FIXED_NOREPLACE);
-	mf->va_of[pfn] = 0;
+	frame_leaves_window(mf, pfn);
 	mf->stats.nr_forgotten++;
 	return true;
 }
@@ -218,8 +256,10 @@ static void note_change(struct machine_memfd *mf, const struct machine_change *c
 		pfn_t pfn = pte_pfn(c->old_pte);
 
 		MM_ASSERT(pfn < mf->m.nr_frames);
-		if (mf->va_of[pfn] == c->va)
+		if (mf->va_of[pfn] == c->va) {
 			mf->va_of[pfn] = 0;
+			pool_take(mf, pfn);
+		}
 		mf->stats.nr_unmapped++;
 	}
 	if (pte_is_present(c->new_pte)) {
@@ -381,6 +421,17 @@ static int window_reserve(struct machine_memfd *mf, const struct machine_memfd_c
 	return err;
 }
 
+/* Whether a page of the pool, in which nothing is yet, can be moved to the window. */
+static bool probe_move(const struct machine_memfd *mf)
+{
+	long got = sys_call6(SYS_mremap, (long)mf->alias[ALIAS_RW], PAGE_SIZE, PAGE_SIZE,
+			     MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+			     (long)mf->window_start, 0);
+
+	/* Linux 5.7 to 5.12 have unmapped the page before they say no. */
+	return !reserve(mf->window_start, PAGE_SIZE, MAP_FIXED) && !sys_is_error(got);
+}
+
 /* The rest of machine_memfd_create(): file, pool and window. */
 static int memfd_init(struct machine_memfd *mf, const struct machine_memfd_config *cfg)
 {
@@ -397,6 +448,7 @@ static int memfd_init(struct machine_memfd *mf, const struct machine_memfd_confi
 		aliases_unmap(mf->alias, cfg->ram_bytes);
 		return err;
 	}
+	mf->has_move = !cfg->no_move && probe_move(mf);
 	mf->m = (struct machine){
 		.ops = &memfd_ops,
 		.ram = (char *)mf->alias[ALIAS_RW],

@@ -14,12 +14,13 @@
 struct machine_memfd_config {
 	uint64_t ram_bytes;		  /* whole pages, at least one */
 	vaddr_t window_start, window_end; /* page aligned, free; start < end */
+	bool no_move; /* do without MREMAP_DONTUNMAP, as before Linux 5.13 */
 };
 
 /* Since create; for tests and benchmarks. */
 struct machine_memfd_stats {
 	uint64_t nr_mapped, nr_unmapped; /* pages */
-	uint64_t nr_calls;		 /* mmap() */
+	uint64_t nr_calls;		 /* mmap(), mremap() */
 	uint64_t nr_forgotten;		 /* pages, because the kernel had no mapping left */
 };
 

@@ -29,6 +29,7 @@ static int create_memfd(struct runtime *rt)
 		.ram_bytes = rt->map.share->ram_bytes & PAGE_MASK,
 		.window_start = TRAP_WINDOW_START,
 		.window_end = TRAP_WINDOW_END,
+		.no_move = (rt->map.share->flags & RUN_NO_MOVE) != 0,
 	};
 	int err = machine_memfd_create(&cfg, &rt->machine);
 

@@ -4,6 +4,7 @@
  * mappings, neighbours in one call, fork, and what create refuses.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -25,17 +26,23 @@ struct fixture {
 	vaddr_t start;
 };
 
-static struct fixture fixture_create(uint64_t frames)
+static struct fixture fixture_create_without(uint64_t frames, bool no_move)
 {
 	struct machine_memfd_config cfg;
 	struct fixture f;
 
 	memfd_config(&cfg, frames);
+	cfg.no_move = no_move;
 	assert_int_equal(machine_memfd_create(&cfg, &f.m), 0);
 	assert_int_equal(
 		f.m->ops->space_create(f.m, cfg.window_start, cfg.window_end, &f.space), 0);
 	f.start = cfg.window_start;
 	return f;
+}
+
+static struct fixture fixture_create(uint64_t frames)
+{
+	return fixture_create_without(frames, false);
 }
 
 static void fixture_destroy(struct fixture *f)
@@ -88,6 +95,43 @@ static void neighbours_are_one_call(void **state)
 	assert_int_equal(stats.nr_calls, 2);
 	assert_int_equal(stats.nr_unmapped, 32);
 	fixture_destroy(&f);
+}
+
+/* Whether the kernel has the page of an address at hand (Documentation/admin-guide/mm/pagemap).
+ */
+static bool is_mapped(const void *at)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &entry, sizeof(entry),
+			       (off_t)((uintptr_t)at / PAGE_SIZE * sizeof(entry))),
+			 sizeof(entry));
+	close(fd);
+	return entry >> 63;
+}
+
+/* Where a frame is mapped RSS counts it. */
+static void no_frame_is_mapped_twice(void **state)
+{
+	(void)state;
+	for (int no_move = 0; no_move < 2; no_move++) {
+		struct fixture f = fixture_create_without(FEW_FRAMES, no_move);
+
+		for (pfn_t pfn = 0; pfn < 32; pfn++)
+			frame(&f, pfn)[0] = pfn;
+		assert_int_equal(change(&f, 0, 0, 32, RW), 0);
+		for (pfn_t pfn = 0; pfn < 32; pfn++)
+			assert_int_equal(is_mapped((const void *)va(&f, pfn)), !no_move);
+		for (pfn_t pfn = 0; pfn < 32; pfn++)
+			assert_int_equal(*(uint64_t *)va(&f, pfn), pfn);
+		assert_int_equal(change(&f, 12, 12, 1, 0), 0);
+		assert_int_equal(frame(&f, 12)[0], 12);
+		for (pfn_t pfn = 0; pfn < 32; pfn++)
+			assert_int_equal(is_mapped(frame(&f, pfn)), pfn == 12);
+		fixture_destroy(&f);
+	}
 }
 
 static long mappings_allowed(void)
@@ -262,6 +306,7 @@ static void a_window_that_is_taken_is_refused(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(neighbours_are_one_call),
+	cmocka_unit_test(no_frame_is_mapped_twice),
 	cmocka_unit_test(past_the_kernels_limit_translations_are_forgotten),
 	cmocka_unit_test(after_a_fork_each_has_its_own),
 	cmocka_unit_test(what_cannot_be_is_refused),

@@ -10,8 +10,8 @@ static struct machine *memfd_create_machine(const struct conformance_env *env,
 	struct machine_memfd_config cfg;
 	struct machine *m;
 
-	(void)env;
 	memfd_config(&cfg, CONFORMANCE_FRAMES);
+	cfg.no_move = *(const bool *)env->arg;
 	assert_int_equal(machine_memfd_create(&cfg, &m), 0);
 	*ret_start = cfg.window_start;
 	*ret_end = cfg.window_end;
@@ -36,15 +36,18 @@ static void memfd_access(const struct conformance_env *env, const struct conform
 		segv_copy(&r, (void *)a->va, a->store, a->size);
 }
 
+#define ENV(env_name, no_move)                                                                \
+	{                                                                                     \
+		.name = (env_name), .create = memfd_create_machine, .destroy = memfd_destroy, \
+		.access = memfd_access, .arg = &(const bool){no_move},                        \
+	}
+
+static const struct conformance_env moved = ENV("memfd, move", false);
+static const struct conformance_env mapped = ENV("memfd, map", true);
+
 int main(void)
 {
-	static const struct conformance_env memfd = {
-		.name = "memfd",
-		.create = memfd_create_machine,
-		.destroy = memfd_destroy,
-		.access = memfd_access,
-	};
-	const struct conformance_env *const envs[] = {&memfd};
+	const struct conformance_env *const envs[] = {&moved, &mapped};
 
 	return conformance_run(envs, sizeof(envs) / sizeof(*envs));
 }
