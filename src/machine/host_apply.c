@@ -13,7 +13,6 @@
  * of each address need not be remembered: the move is tried.
  */
 #include <errno.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "base/assert.h"
@@ -408,13 +407,33 @@ static bool run_joins(const struct run *run, const struct run *next)
 	return true;
 }
 
-static struct run run_cut(const struct machine_host *host, const struct machine_batch *batch,
-			  uint32_t from)
+/* What a run is made of: the change itself, or what it asks for first. */
+typedef struct run part_of(const struct machine_host *host, const struct machine_batch *batch,
+			   uint32_t i);
+
+static struct run change_of(const struct machine_host *host, const struct machine_batch *batch,
+			    uint32_t i)
 {
-	struct run run = run_of(host, &batch->changes[from], batch->flags);
+	return run_of(host, &batch->changes[i], batch->flags);
+}
+
+/* The protection of a writable page that goes out; RUN_NOTHING for any other change. */
+static struct run protection_of(const struct machine_host *host,
+				const struct machine_batch *batch, uint32_t i)
+{
+	struct run run = change_of(host, batch, i);
+
+	run.kind = run.kind == RUN_OUT && run.is_write ? RUN_PROTECT : RUN_NOTHING;
+	return run;
+}
+
+static struct run run_cut(const struct machine_host *host, const struct machine_batch *batch,
+			  uint32_t from, part_of *part)
+{
+	struct run run = part(host, batch, from);
 
 	for (uint32_t i = from + 1; i < batch->nr; i++) {
-		struct run next = run_of(host, &batch->changes[i], batch->flags);
+		struct run next = part(host, batch, i);
 
 		if (!run_joins(&run, &next))
 			break;
@@ -467,7 +486,7 @@ static int change_replace(const struct machine_change *change, uint32_t flags,
 static int batch_step(const struct machine_batch *batch, const struct way *way,
 		      struct drops *drops, uint32_t *done)
 {
-	struct run run = run_cut(drops->host, batch, *done);
+	struct run run = run_cut(drops->host, batch, *done, change_of);
 	int err;
 
 	run.is_by_copy |= way->is_by_copy;
@@ -510,30 +529,14 @@ static bool host_may_copy(const struct machine_host *host)
 	return __atomic_load_n(&host->may_copy, __ATOMIC_SEQ_CST);
 }
 
-/* The protection of a writable page that goes out; RUN_NOTHING for any other change. */
-static struct run protection_of(const struct machine_host *host,
-				const struct machine_batch *batch, uint32_t i)
-{
-	struct run run = run_of(host, &batch->changes[i], batch->flags);
-
-	run.kind = run.kind == RUN_OUT && run.is_write ? RUN_PROTECT : RUN_NOTHING;
-	return run;
-}
-
 /* Whatever the frames: neighbours are one run. */
 static int protect_ahead(struct drops *drops, const struct machine_batch *batch)
 {
+	struct run run;
 	int err = 0;
 
-	for (uint32_t i = 0; i < batch->nr && !err;) {
-		struct run run = protection_of(drops->host, batch, i++);
-
-		for (; i < batch->nr; i++, run.nr++) {
-			struct run next = protection_of(drops->host, batch, i);
-
-			if (!run_joins(&run, &next))
-				break;
-		}
+	for (uint32_t i = 0; i < batch->nr && !err; i += run.nr) {
+		run = run_cut(drops->host, batch, i, protection_of);
 		if (run.kind == RUN_PROTECT)
 			err = run_set_protected(&run, drops, true);
 	}
@@ -547,23 +550,21 @@ static int protect_ahead(struct drops *drops, const struct machine_batch *batch)
 static bool copies_are_cheaper(const struct machine_host *host,
 			       const struct machine_batch *batch)
 {
-	struct run last = {.kind = RUN_NOTHING}, last_protection = last;
 	uint32_t nr_moves = 0, nr_pages = 0, nr_flushes = 0;
 	bool has_drops = false;
+	struct run run;
 
-	for (uint32_t i = 0; i < batch->nr; i++) {
-		struct run run = run_of(host, &batch->changes[i], batch->flags);
-		struct run protection = protection_of(host, batch, i);
-
-		if (run.kind == RUN_OUT || (run.kind == RUN_IN && run.is_write)) {
-			nr_moves += !run_joins(&last, &run);
-			nr_pages++;
-		}
-		if (protection.kind == RUN_PROTECT)
-			nr_flushes += !run_joins(&last_protection, &protection);
+	for (uint32_t i = 0; i < batch->nr; i += run.nr) {
+		run = run_cut(host, batch, i, change_of);
+		if (run.kind != RUN_OUT && (run.kind != RUN_IN || !run.is_write))
+			continue;
+		nr_moves++;
+		nr_pages += run.nr;
 		has_drops |= run.kind == RUN_OUT;
-		last = run;
-		last_protection = protection;
+	}
+	for (uint32_t i = 0; i < batch->nr; i += run.nr) {
+		run = run_cut(host, batch, i, protection_of);
+		nr_flushes += run.kind == RUN_PROTECT;
 	}
 	return nr_moves >= 2 * (nr_flushes + has_drops) + nr_pages / COPIES_A_FLUSH;
 }
