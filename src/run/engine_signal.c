@@ -205,10 +205,8 @@ void rt_on_sys(int sig, siginfo_t *info, void *context)
 		rt_action_deliver(sig, info, context);
 		return;
 	}
-	if (rt_runtime.is_asking) { /* is_filtered() */
-		rt_runtime.is_asking = false;
-		return;
-	}
+	if (__atomic_exchange_n(&rt_runtime.is_asking, false, __ATOMIC_RELAXED))
+		return; /* is_filtered() */
 	if (info->si_syscall == SYS_clone || info->si_syscall == SYS_clone3) {
 		trap_clone(uc, info->si_syscall, args);
 		return;
@@ -280,16 +278,13 @@ static int fd_min(void)
 static bool is_filtered(struct runtime *rt)
 {
 	long nr = SYS_uname;
-	bool is_caught;
 
 	__atomic_store_n(&rt->is_asking, true, __ATOMIC_RELAXED);
 	__asm__ volatile("syscall"
 			 : "+a"(nr)
 			 : "D"(TRAP_WINDOW_START)
 			 : "rcx", "r11", "memory");
-	is_caught = !__atomic_load_n(&rt->is_asking, __ATOMIC_RELAXED);
-	rt->is_asking = false;
-	return is_caught;
+	return !__atomic_exchange_n(&rt->is_asking, false, __ATOMIC_RELAXED);
 }
 
 static int take_signals(void)

@@ -80,15 +80,11 @@ static void wait_for_io(struct runtime *rt)
 static int freeze(struct runtime *rt)
 {
 	uint64_t give_up_ns = rt_now_ns() + FREEZE_TIMEOUT_NS;
-	bool is_for_a_while;
 	int err;
 
-	do {
-		err = mm_fork_prepare(rt->mm);
-		is_for_a_while = err == -EAGAIN || err == -EBUSY;
-		if (is_for_a_while)
-			wait_for_io(rt);
-	} while (is_for_a_while && rt_now_ns() < give_up_ns);
+	while (((err = mm_fork_prepare(rt->mm)) == -EAGAIN || err == -EBUSY) &&
+	       rt_now_ns() < give_up_ns)
+		wait_for_io(rt);
 	if (!err)
 		err = rt_port_copy(rt, fz.tid, fz.copy);
 	if (err) {
