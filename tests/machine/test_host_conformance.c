@@ -102,30 +102,18 @@ static void host_access(const struct conformance_env *env, const struct conforma
 	close(accessor.done_fd);
 }
 
+#define ENV(env_name, ...)                                                          \
+	{                                                                           \
+		.name = (env_name), .create = host_create, .destroy = host_destroy, \
+		.access = host_access, .arg = &(const struct way){__VA_ARGS__},     \
+	}
+
+static const struct conformance_env move = ENV("host, move", .no_move = false);
+static const struct conformance_env copy = ENV("host, copy", .no_move = true);
+static const struct conformance_env spread = ENV("host, several processors", .may_copy = true);
+
 int main(void)
 {
-	static const struct way ways[] = {{false, false}, {true, false}, {false, true}};
-	static const struct conformance_env move = {
-		.name = "host, move",
-		.create = host_create,
-		.destroy = host_destroy,
-		.access = host_access,
-		.arg = &ways[0],
-	};
-	static const struct conformance_env copy = {
-		.name = "host, copy",
-		.create = host_create,
-		.destroy = host_destroy,
-		.access = host_access,
-		.arg = &ways[1],
-	};
-	static const struct conformance_env spread = {
-		.name = "host, several processors",
-		.create = host_create,
-		.destroy = host_destroy,
-		.access = host_access,
-		.arg = &ways[2],
-	};
 	const struct conformance_env *const envs[] = {&move, &copy, &spread};
 
 	return conformance_run(envs, sizeof(envs) / sizeof(*envs));
