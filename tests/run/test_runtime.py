@@ -147,7 +147,7 @@ class Runtime(unittest.TestCase):
         cases_ = ["early", "raw_threads", "blocked", "actions", "pending", "structures",
                   "direct", "inner", "descriptors"]
         if ENGINE != "thread":  # docs/limits.md
-            cases_ += ["robust", "tid_address", "splices"]
+            cases_ += ["robust", "tid_address", "splices", "behind"]
         for switches in ("", "no-move"):
             with self.subTest(switches=switches):
                 self.check_same(PROGRAM["edges"], *cases_, ram="16M", switches=switches)

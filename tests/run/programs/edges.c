@@ -567,6 +567,31 @@ static int is_named(const char *name, int argc, char **argv)
 	return argc < 2;
 }
 
+/* Calls on memory that are made here, not in the C library. */
+static void behind(void)
+{
+	char *at = cold(BIG, 'r');
+	int fds[2];
+	long n;
+
+	if (pipe(fds))
+		return;
+	n = raw(SYS_madvise, (long)at, PAGE, MADV_DONTNEED, 0);
+	printf("behind: dontneed %ld %d", n, at[0]);
+	at[4 * PAGE] = 'i';
+	n = raw(SYS_mprotect, (long)at + 4 * PAGE, PAGE, PROT_NONE, 0);
+	printf(", mprotect %ld", n);
+	n = write(fds[1], at + 4 * PAGE, 1);
+	printf(", bad write %ld %d", n, n < 0 ? errno : 0);
+	mprotect(at + 4 * PAGE, PAGE, PROT_READ | PROT_WRITE);
+	n = raw(SYS_munmap, (long)at + 20 * PAGE, BIG - 20 * PAGE, 0, 0);
+	printf(", then %c, munmap %ld", at[4 * PAGE], n);
+	n = write(fds[1], at + 20 * PAGE, 1);
+	printf(", bad write %ld %d\n", n, n < 0 ? errno : 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -584,6 +609,7 @@ int main(int argc, char **argv)
 		{"splices", splices},
 		{"direct", direct},
 		{"inner", inner},
+		{"behind", behind},
 		{"descriptors", descriptors},
 	};
 
