@@ -15,29 +15,37 @@
 
 #include "base/chaos.h"
 
-#ifdef __clang_analyzer__
-long sys_call6(long nr, long a, long b, long c, long d, long e,
-	       long f); /* may write anything */
-#else
 /* Executes `syscall; ret`. Set before any second thread. */
 extern const void *sys_entry __attribute__((visibility("hidden")));
 
-static inline long sys_call_now(long nr, long a, long b, long c, long d, long e, long f)
+#ifdef __clang_analyzer__
+/* May write anything. */
+long sys_call_from(const void *entry, long nr, long a, long b, long c, long d, long e, long f);
+long sys_call6(long nr, long a, long b, long c, long d, long e, long f);
+#else
+/* By the `syscall; ret` at entry. */
+static inline long sys_call_from(const void *entry, long nr, long a, long b, long c, long d,
+				 long e, long f)
 {
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;
 	register long r9 __asm__("r9") = f;
+	register const void *r11 __asm__("r11") = entry; /* the kernel's to clobber */
 	long ret;
 
 	/* The return address must not go where a leaf function keeps its variables. */
 	__asm__ volatile("lea -128(%%rsp), %%rsp\n\t"
 			 "call *%[entry]\n\t"
 			 "lea 128(%%rsp), %%rsp"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8),
-			   "r"(r9), [entry] "m"(sys_entry)
-			 : "rcx", "r11", "cc", "memory");
+			 : "=a"(ret), [entry] "+r"(r11)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "cc", "memory");
 	return ret;
+}
+
+static inline long sys_call_now(long nr, long a, long b, long c, long d, long e, long f)
+{
+	return sys_call_from(sys_entry, nr, a, b, c, d, e, f);
 }
 
 static inline long sys_call6(long nr, long a, long b, long c, long d, long e, long f)

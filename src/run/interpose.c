@@ -107,7 +107,7 @@ long rt_do_mmap(void *addr, size_t len, int prot, int flags, int fd, off64_t off
 	case RT_ROUTE_NO_ROOM:
 		return -ENOMEM;
 	default:
-		return sys_call6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset);
+		return TRAP_KERNEL(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset);
 	}
 }
 
@@ -125,7 +125,7 @@ long rt_do_munmap(void *addr, size_t len)
 {
 	if (touches(addr, len))
 		return ask(RT_OP_UNMAP, (uint64_t)addr, len, 0, 0, 0);
-	return sys_call2(SYS_munmap, (long)addr, (long)len);
+	return TRAP_KERNEL(SYS_munmap, (long)addr, (long)len);
 }
 
 EXPORT int munmap(void *addr, size_t len)
@@ -137,7 +137,7 @@ long rt_do_mprotect(void *addr, size_t len, int prot)
 {
 	if (touches(addr, len))
 		return ask(RT_OP_PROTECT, (uint64_t)addr, len, (uint64_t)prot, 0, 0);
-	return sys_call3(SYS_mprotect, (long)addr, (long)len, prot);
+	return TRAP_KERNEL(SYS_mprotect, (long)addr, (long)len, prot);
 }
 
 EXPORT int mprotect(void *addr, size_t len, int prot)
@@ -152,7 +152,7 @@ long rt_do_pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 		return rt_do_mprotect(addr, len, prot);
 	if (touches(addr, len))
 		return -EINVAL;
-	return sys_call4(SYS_pkey_mprotect, (long)addr, (long)len, prot, pkey);
+	return TRAP_KERNEL(SYS_pkey_mprotect, (long)addr, (long)len, prot, pkey);
 }
 
 EXPORT int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
@@ -167,8 +167,8 @@ long rt_do_mremap(void *addr, size_t old_len, size_t new_len, int flags, void *n
 	if (touches(addr, old_len) || goes_inside)
 		return ask(RT_OP_REMAP, (uint64_t)addr, old_len, new_len, (uint64_t)flags,
 			   (uint64_t)new_addr);
-	return sys_call6(SYS_mremap, (long)addr, (long)old_len, (long)new_len, flags,
-			 (long)new_addr, 0);
+	return TRAP_KERNEL(SYS_mremap, (long)addr, (long)old_len, (long)new_len, flags,
+			   (long)new_addr);
 }
 
 EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
@@ -187,7 +187,7 @@ long rt_do_madvise(void *addr, size_t len, int advice)
 {
 	if (touches(addr, len))
 		return ask(RT_OP_ADVISE, (uint64_t)addr, len, (uint64_t)advice, 0, 0);
-	return sys_call3(SYS_madvise, (long)addr, (long)len, advice);
+	return TRAP_KERNEL(SYS_madvise, (long)addr, (long)len, advice);
 }
 
 EXPORT int madvise(void *addr, size_t len, int advice)
@@ -208,7 +208,7 @@ EXPORT int brk(void *addr)
 	vaddr_t got;
 
 	if (!rt_is_managed())
-		got = (vaddr_t)sys_call2(SYS_brk, (long)addr, 0);
+		got = (vaddr_t)TRAP_KERNEL(SYS_brk, (long)addr);
 	else
 		got = (vaddr_t)ask(RT_OP_BRK, (uint64_t)addr, 0, 0, 0, 0);
 	return got < (vaddr_t)addr ? (int)rt_answer(-ENOMEM) : 0;
@@ -292,7 +292,7 @@ long rt_do_vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int fla
 
 	if (is_source && nr <= IOV_MAX && any_touches(iov, nr))
 		return write_pages(fd, iov, nr, flags);
-	return sys_call4(SYS_vmsplice, fd, (long)iov, (long)nr, flags);
+	return TRAP_KERNEL(SYS_vmsplice, fd, (long)iov, (long)nr, flags);
 }
 
 EXPORT ssize_t vmsplice(int fd, const struct iovec *iov, size_t nr, unsigned int flags)
@@ -312,8 +312,7 @@ EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_
 		return (int)rt_answer(-EOPNOTSUPP);
 	if (rt_is_by_signal())
 		return (int)rt_answer(trap_do(SYS_setsockopt, args));
-	return (int)rt_answer(
-		sys_call6(SYS_setsockopt, fd, level, option, (long)value, len, 0));
+	return (int)rt_answer(TRAP_KERNEL(SYS_setsockopt, fd, level, option, (long)value, len));
 }
 
 /* Of managed memory a part of the budget can be locked, as with RLIMIT_MEMLOCK (init.c). */
@@ -322,8 +321,8 @@ long rt_do_mlock(const void *addr, size_t len, unsigned int flags)
 	if (len > 0 && touches(addr, len))
 		return ask(RT_OP_LOCK, (uint64_t)addr, len, flags, 0, 0);
 	if (flags == 0)
-		return sys_call2(SYS_mlock, (long)addr, (long)len);
-	return sys_call3(SYS_mlock2, (long)addr, (long)len, flags);
+		return TRAP_KERNEL(SYS_mlock, (long)addr, (long)len);
+	return TRAP_KERNEL(SYS_mlock2, (long)addr, (long)len, flags);
 }
 
 EXPORT int mlock(const void *addr, size_t len)
@@ -340,7 +339,7 @@ long rt_do_munlock(const void *addr, size_t len)
 {
 	if (len > 0 && touches(addr, len))
 		return ask(RT_OP_UNLOCK, (uint64_t)addr, len, 0, 0, 0);
-	return sys_call2(SYS_munlock, (long)addr, (long)len);
+	return TRAP_KERNEL(SYS_munlock, (long)addr, (long)len);
 }
 
 EXPORT int munlock(const void *addr, size_t len)
@@ -352,7 +351,7 @@ long rt_do_munlockall(void)
 {
 	if (rt_is_managed())
 		ask(RT_OP_UNLOCK_ALL, 0, 0, 0, 0, 0);
-	return sys_call2(SYS_munlockall, 0, 0);
+	return TRAP_KERNEL(SYS_munlockall, 0);
 }
 
 EXPORT int munlockall(void)
@@ -363,7 +362,7 @@ EXPORT int munlockall(void)
 /* Of all memory that would be more than the budget allows; programs are prepared for ENOMEM. */
 long rt_do_mlockall(int flags)
 {
-	return rt_is_managed() ? -ENOMEM : sys_call2(SYS_mlockall, flags, 0);
+	return rt_is_managed() ? -ENOMEM : TRAP_KERNEL(SYS_mlockall, flags);
 }
 
 EXPORT int mlockall(int flags)

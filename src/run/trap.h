@@ -19,6 +19,7 @@
 #define TRAP_WINDOW_END	  ((vaddr_t)0x300000000000)
 #define TRAP_STUB	  ((vaddr_t)0x1fffffff0000)
 #define TRAP_STUB_RESUME  (TRAP_STUB + 16) /* the system call, then a jump to where r9 says */
+#define TRAP_STUB_PROGRAM (TRAP_STUB + 32) /* for calls of the program's: trap_kernel() */
 
 #define TRAP_COOKIE 0x5261 /* si_errno of what our filters have caught: no other's */
 
@@ -62,6 +63,16 @@ int trap_map_stub(void);
 int trap_install(void);
 int trap_install_libc(void);
 bool trap_is_past_libc(void); /* trap_libc.c */
+
+/*
+ * trap_filter.c: the system call itself, in the program's place. Filters of the program's see
+ * it, as they do not see the runtime's own (trap_seccomp.c).
+ */
+long trap_kernel(long nr, const long *args);
+#define TRAP_KERNEL(nr, ...) trap_kernel((nr), (const long[TRAP_ARGS]){__VA_ARGS__})
+
+/* trap_seccomp.c: prctl(2) or seccomp(2). Return: false: it installs no filter. */
+bool trap_do_seccomp(long nr, const long *args, long *ret_ret);
 
 /* trap_call.c: as the system call. */
 long trap_do(long nr, const long *args);

@@ -194,13 +194,12 @@ static bool touch_rest(const struct job *job, bool is_again)
 
 static long call_kernel(const struct job *job)
 {
-	const long *a = job->there;
 	long ret = -EFAULT;
 
 	for (unsigned int i = 0; i < TRIES_MAX && ret == -EFAULT; i++) {
 		bool has_touched = touch_rest(job, i > 0);
 
-		ret = sys_call6(job->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		ret = trap_kernel(job->nr, job->there);
 		if (!has_touched)
 			break;
 	}

@@ -109,10 +109,10 @@ static long call_kernel(long nr, const long *args, struct clone_args *clone, vad
 			const stack_t *stack)
 {
 	if (nr == SYS_clone)
-		return sys_call6(nr, args[0], (long)sp, args[2], args[3], args[4], args[5]);
+		return TRAP_KERNEL(nr, args[0], (long)sp, args[2], args[3], args[4], args[5]);
 	clone->stack = (uint64_t)stack->ss_sp;
 	clone->stack_size = sp - clone->stack;
-	return sys_call2(nr, (long)clone, (long)min_u64((uint64_t)args[1], sizeof(*clone)));
+	return TRAP_KERNEL(nr, (long)clone, (long)min_u64((uint64_t)args[1], sizeof(*clone)));
 }
 
 static long make_thread(const ucontext_t *context, long nr, const long *args,

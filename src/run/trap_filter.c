@@ -31,6 +31,7 @@
 #include <sys/syscall.h>
 
 #include "base/assert.h"
+#include "base/chaos.h"
 #include "base/syscall.h"
 #include "run/trap.h"
 
@@ -244,7 +245,6 @@ int trap_install(void)
 	return attach(&program);
 }
 
-/* mov %rcx.. are the kernel's to clobber; what follows is what a system call may be made by. */
 static const unsigned char stub[] = {
 	0x0f, 0x05,					/* syscall */
 	0xc3,						/* ret */
@@ -252,7 +252,25 @@ static const unsigned char stub[] = {
 	0xcc, 0xcc, 0xcc, 0xcc, 0xcc,			/* int3 */
 	0x0f, 0x05,					/* syscall */
 	0x41, 0xff, 0xe1,				/* jmp *%r9 */
+	0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, /* int3 */
+	0xcc, 0xcc, 0xcc,				/* int3 */
+	0x0f, 0x05,					/* syscall */
+	0xc3,						/* ret */
 };
+
+static const void *program_entry; /* NULL: the stub is not there */
+
+long trap_kernel(long nr, const long *a)
+{
+	const void *entry = program_entry ? program_entry : sys_entry;
+
+	long ret;
+
+	chaos_point();
+	ret = sys_call_from(entry, nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	chaos_point();
+	return ret;
+}
 
 /**
  * trap_map_stub() - make the place that the filter lets through, and use it.
@@ -275,5 +293,6 @@ int trap_map_stub(void)
 		return (int)err;
 	}
 	sys_entry = (const void *)at;
+	program_entry = (const void *)TRAP_STUB_PROGRAM;
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ioctl(2), setsockopt(2) and prctl(2): a few of the structures that they take hold addresses
+ * ioctl(2) and setsockopt(2): a few of the structures that they take hold addresses
  * of more. What those point to is brought in before the call. It is not held, so the kernel may
  * still answer EFAULT; then the same is done again, where the call does not matter twice.
  *
@@ -11,8 +11,6 @@
 #include <linux/blkpg.h>
 #include <linux/filter.h>
 #include <linux/if_tun.h>
-#include <linux/prctl.h>
-#include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <linux/usbdevice_fs.h>
 #include <net/if.h>
@@ -116,8 +114,6 @@ static const struct known known[] = {
 	{SYS_setsockopt, sizeof(struct sock_fprog), 3, 2, false, SO_ATTACH_FILTER, CODE},
 	{SYS_setsockopt, sizeof(struct sock_fprog), 3, 2, false, SO_ATTACH_REUSEPORT_CBPF,
 	 CODE},
-	{SYS_prctl, sizeof(struct sock_fprog), 2, 0, false, PR_SET_SECCOMP, CODE},
-	{SYS_seccomp, sizeof(struct sock_fprog), 2, 0, false, SECCOMP_SET_MODE_FILTER, CODE},
 };
 
 #define NR_KNOWN (sizeof(known) / sizeof(known[0]))
@@ -208,7 +204,7 @@ bool trap_do_inner(long nr, const long *args, long *ret_ret)
 	const struct known *k;
 	bool is_again;
 
-	if (nr != SYS_ioctl && nr != SYS_setsockopt && nr != SYS_prctl && nr != SYS_seccomp)
+	if (nr != SYS_ioctl && nr != SYS_setsockopt)
 		return false;
 	k = find(nr, args);
 	if (is_for_device(nr, args))

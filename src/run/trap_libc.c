@@ -59,6 +59,7 @@ static const uint16_t always[] = {
 	SYS_process_vm_writev,
 	SYS_process_madvise,
 	SYS_seccomp,
+	SYS_prctl,
 	SYS_futex_waitv,
 	SYS_exit,
 };

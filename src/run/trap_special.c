@@ -136,7 +136,7 @@ static long do_exec(long nr, const long *a)
 		trap_touch_strings((const char *)a[at], (char *const *)a[at + 1],
 				   (char *const *)a[at + 2]);
 		rt_exec_begins();
-		ret = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], 0);
+		ret = trap_kernel(nr, a);
 	}
 	return ret;
 }
@@ -205,7 +205,7 @@ static long do_process_madvise(const long *a)
 	for (size_t i = 0; i < nr && !is_harmless; i++)
 		if (trap_is_inside(iov[i].iov_base))
 			return -EINVAL;
-	return sys_call6(SYS_process_madvise, a[0], (long)iov, (long)nr, a[3], a[4], 0);
+	return TRAP_KERNEL(SYS_process_madvise, a[0], (long)iov, (long)nr, a[3], a[4]);
 }
 
 static long do_futex_waitv(const long *a)
@@ -224,8 +224,8 @@ static long do_futex_waitv(const long *a)
 		for (size_t i = 0; i < nr; i++)
 			if (trap_is_inside((void *)waiters[i].uaddr))
 				trap_touch(waiters[i].uaddr, sizeof(uint32_t));
-		ret = sys_call6(SYS_futex_waitv, (long)waiters, (long)nr, a[2],
-				a[3] ? (long)&timeout : 0, a[4], 0);
+		ret = TRAP_KERNEL(SYS_futex_waitv, (long)waiters, (long)nr, a[2],
+				  a[3] ? (long)&timeout : 0, a[4]);
 	}
 	return ret;
 }
@@ -252,7 +252,7 @@ bool trap_do_special(long nr, const long *args, long *ret_ret)
 {
 	if (rt_do_memory(nr, args, ret_ret) || do_signal(nr, args, ret_ret) ||
 	    trap_do_vector(nr, args, ret_ret) || is_refused(nr, args, ret_ret) ||
-	    trap_do_inner(nr, args, ret_ret))
+	    trap_do_inner(nr, args, ret_ret) || trap_do_seccomp(nr, args, ret_ret))
 		return true;
 	switch (nr) {
 	case SYS_execve:

@@ -94,7 +94,7 @@ static long do_vector(long nr, const long *a, bool is_read)
 	if (!is_read && !gather_copy(&g, g.len, false))
 		ret = -EFAULT;
 	if (!ret)
-		ret = sys_call6(nr, a[0], (long)&one, 1, a[3], a[4], a[5]);
+		ret = TRAP_KERNEL(nr, a[0], (long)&one, 1, a[3], a[4], a[5]);
 	if (is_read && ret > 0 && !gather_copy(&g, (size_t)ret, true))
 		ret = -EFAULT;
 	gather_free(&g);
@@ -151,7 +151,7 @@ static long do_sendmsg(int fd, long msg, long flags)
 	     trap_copy(m.kernel.msg_control, m.user.msg_control, m.kernel.msg_controllen) != 0))
 		ret = -EFAULT;
 	else
-		ret = sys_call3(SYS_sendmsg, fd, (long)&m.kernel, flags);
+		ret = TRAP_KERNEL(SYS_sendmsg, fd, (long)&m.kernel, flags);
 	gather_free(&m.g);
 	return ret;
 }
@@ -180,7 +180,7 @@ static long do_recvmsg(int fd, long msg, long flags)
 
 	if (ret)
 		return ret;
-	ret = sys_call3(SYS_recvmsg, fd, (long)&m.kernel, flags);
+	ret = TRAP_KERNEL(SYS_recvmsg, fd, (long)&m.kernel, flags);
 	if (ret >= 0 && (!gather_copy(&m.g, min_u64((uint64_t)ret, m.g.len), true) ||
 			 !message_answer(&m, msg)))
 		ret = -EFAULT;
@@ -228,7 +228,7 @@ static long do_process_vm(long nr, const long *a)
 			    trap_is_inside(entry.iov_base))
 				trap_touch((vaddr_t)entry.iov_base, entry.iov_len);
 		trap_touch((vaddr_t)a[3], 1);
-		ret = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		ret = trap_kernel(nr, a);
 	}
 	return ret;
 }

@@ -76,7 +76,7 @@ static long pass_cancellable(long nr, const long *a)
 	long ret;
 
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
-	ret = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	ret = trap_kernel(nr, a);
 	pthread_setcanceltype(old, &old);
 	return rt_answer(ret);
 }
@@ -339,12 +339,12 @@ static long close_range_around(unsigned int first, unsigned int last, int flags)
 	long err = 0;
 
 	if (!rt_is_by_signal() || first > last)
-		return sys_call3(SYS_close_range, first, last, flags);
+		return TRAP_KERNEL(SYS_close_range, first, last, flags);
 	while (!err && from <= last) {
 		uint64_t ours = next_ours(from, last);
 
 		if (from < ours)
-			err = sys_call3(SYS_close_range, (long)from, (long)(ours - 1), flags);
+			err = TRAP_KERNEL(SYS_close_range, (long)from, (long)(ours - 1), flags);
 		from = ours + 1;
 	}
 	return err;

@@ -152,6 +152,14 @@ class Runtime(unittest.TestCase):
             with self.subTest(switches=switches):
                 self.check_same(PROGRAM["edges"], *cases_, ram="16M", switches=switches)
 
+    def test_sandboxes(self):
+        if ENGINE != "thread":
+            self.check_same(PROGRAM["sandbox"], ram="16M")
+            return
+        for case in ("tight", "refusing", "trapping", "wrong", "killing"):  # docs/limits.md
+            with self.subTest(case=case):
+                self.check_same(PROGRAM["sandbox"], case, ram="16M")
+
     def test_what_keeps_the_pages_themselves_is_refused(self):
         got = self.run_managed(PROGRAM["edges"], "refused", ram="16M")
         if ENGINE == "thread":
