@@ -301,15 +301,25 @@ static int attach(struct runtime *rt, const char *path, const char **ret_what)
 /*
  * What the signal engine needs must be there before the runtime's first thread, so the run is
  * looked at from here. Without it the thread engine serves; if it cannot, it says why.
+ *
+ * Return: false: this process is not managed. The run is over, or not for it to see: it was
+ * executed by another user (su), or in a user namespace of its own (sandboxes).
  */
-static void choose_engine(struct runtime *rt, const char *path)
+static bool choose_engine(struct runtime *rt, const char *path)
 {
 	enum run_refusal why = RUN_REFUSED_PROGRAM;
 	struct run_map map;
 	int err = run_share_attach(path, &map);
 
 	if (err == -ENOENT)
-		return; /* the run is over */
+		return false;
+	if (err == -EACCES) {
+		log_line(
+			"ration: process %d runs unmanaged: as another user than ration, or in "
+			"a namespace of its own, it may not join the run; start ration there",
+			(int)getpid());
+		return false;
+	}
 	if (err)
 		rt_fatal(cannot_attach, err);
 	rt->is_past_libc = trap_is_past_libc();
@@ -318,36 +328,46 @@ static void choose_engine(struct runtime *rt, const char *path)
 	    (rt->is_past_libc || rt_signal_start(rt, &why) != 0))
 		__atomic_fetch_or(&map.share->paths, RUN_PATH_REFUSED << why, __ATOMIC_RELAXED);
 	run_share_detach(&map);
+	return true;
 }
 
-static const char *find_run(char **envp)
+/* Return: where the environment says it; NULL if it does not. */
+static char **find_run(char **envp)
 {
-	size_t len = strlen(RUN_SHARE_ENV);
-
 	for (; envp && *envp; envp++)
-		if (strncmp(*envp, RUN_SHARE_ENV, len) == 0 && (*envp)[len] == '=')
-			return *envp + len + 1;
+		if (strncmp(*envp, RUN_SHARE_ENV "=", sizeof(RUN_SHARE_ENV)) == 0)
+			return envp;
 	return NULL;
+}
+
+/* The C library has not looked at the environment yet: it is what the kernel gave. */
+static void forget_run(char **entry)
+{
+	for (; *entry; entry++)
+		entry[0] = entry[1];
 }
 
 /* glibc gives constructors what main() gets. */
 __attribute__((constructor(101))) static void init(int argc, char **argv, char **envp)
 {
-	const char *path = find_run(envp);
+	char **entry = find_run(envp);
+	const char *path;
 	int err;
 
 	(void)argc;
 	(void)argv;
 	rt_dlopen_init();
 	rt_next_init();
-	if (!path)
+	if (!entry)
 		return;
+	path = *entry + sizeof(RUN_SHARE_ENV);
 	err = rt_threads_init();
 	if (err)
 		rt_fatal("this C library is not supported", err);
-	choose_engine(&rt_runtime, path);
-	if (rt_boot(attach, path) == RUN_IS_OVER)
+	if (!choose_engine(&rt_runtime, path) || rt_boot(attach, path) == RUN_IS_OVER) {
+		forget_run(entry); /* what it executes need not find out again */
 		return;
+	}
 	err = rt_fork_init();
 	if (err)
 		rt_fatal("cannot prepare for fork()", err);

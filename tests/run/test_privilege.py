@@ -121,6 +121,18 @@ class Privilege(unittest.TestCase):
         self.serves("auto", "signal", "the default", before=before)
         self.is_told("thread", "or leave out --fault", before=before)
 
+    def test_what_another_user_executes_is_not_managed(self):
+        self.need_root()
+        script = f"{self.memory} 6 1 && {self.memory} 6 1"
+        got = subprocess.run(
+            [self.ration, "run", "--ram", "16M", "--", "setpriv", "--reuid", str(NOBODY), "--regid",
+             str(NOBODY), "--clear-groups", "sh", "-c", script], capture_output=True, check=False,
+            env=dict(os.environ, RATION_PRELOAD=self.preload), timeout=PATIENCE)
+        said = got.stderr.decode()
+        self.assertEqual((got.stdout, got.returncode), (2 * self.want, 0), got)
+        self.assertEqual(said.count("\n"), 1, said)
+        self.assertIn("runs unmanaged", said)
+
     def test_a_device_that_anybody_may_open(self):
         self.need_root()
         if not DEVICE.exists():
