@@ -180,17 +180,24 @@ static vaddr_t frame_target(const struct rt_action *action, vaddr_t sp)
 	return sp - RED_ZONE;
 }
 
-_Noreturn static void die_of(int sig)
+static void set_default(int sig)
 {
 	struct rt_action action = {.handler = (void *)SIG_DFL};
 	uint64_t mask = BIT(sig);
 
-	rt_dump_gather();
 	kernel_sigaction(sig, &action, NULL);
 	sys_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, 0, sizeof(mask));
+}
+
+/* A signal that is sent does not end the first process of a namespace; a fault of its does. */
+_Noreturn static void die_of(int sig)
+{
+	rt_dump_gather();
+	set_default(sig);
+	sys_call3(SYS_tgkill, sys_call2(SYS_getpid, 0, 0), sys_call2(SYS_gettid, 0, 0), sig);
+	set_default(SIGSEGV);
 	for (;;)
-		sys_call3(SYS_tgkill, sys_call2(SYS_getpid, 0, 0), sys_call2(SYS_gettid, 0, 0),
-			  sig);
+		__asm__ volatile("hlt");
 }
 
 /**
