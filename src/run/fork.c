@@ -52,6 +52,7 @@
 #include "run/service.h"
 #include "run/swap_defer.h"
 #include "run/thread.h"
+#include "run/trap.h"
 #include "swapdev/file.h"
 
 #define SEGV_STACK_SIZE (64 * 1024)
@@ -278,6 +279,7 @@ static int freeze(struct runtime *rt)
 	request.args[0] = (uint64_t)sys_call2(SYS_gettid, 0, 0);
 	request.args[1] = fk.bequest.slot;
 	request.args[2] = (uint64_t)fk.copy;
+	request.args[3] = rt_thread_in_proc();
 	return (int)rt_service_call(&request);
 }
 
@@ -324,18 +326,50 @@ static void fork_parent(void)
 	rt_signals_restore(signals);
 }
 
-/* With threads the C library has set its list's lock free already. */
-static void fork_child(void)
+/* In the child, when it has been set up. */
+static void go_on_as_child(void)
 {
-	if (!rt_is_managed())
-		return;
-	rt_fork_child_on_demand();
 	__atomic_store_n(&fk.is_under_way, 0, __ATOMIC_RELEASE);
 	if (fk.was_threaded)
 		segv_give_back();
 	malloc_fork_child();
 	is_forking = false;
 	rt_signals_restore(fk.signals);
+}
+
+/* With threads the C library has set its list's lock free already. */
+static void fork_child(void)
+{
+	if (!rt_is_managed())
+		return;
+	rt_fork_child_on_demand();
+	go_on_as_child();
+}
+
+/**
+ * rt_fork_by() - fork by a system call of the program's, of which the C library knows nothing.
+ * @nr: SYS_fork, SYS_clone or SYS_clone3.
+ * @args: its arguments: no CLONE_VM, and no stack. They are read while memory is frozen, so
+ *	they lie outside of the window, and so does the stack that this is called on.
+ *
+ * Return: as the system call, in the child, too; -EAGAIN if the child would not be managed.
+ */
+long rt_fork_by(long nr, const long *args)
+{
+	long pid = -EAGAIN;
+
+	fork_prepare();
+	if (!fk.err)
+		pid = trap_kernel(nr, args);
+	if (pid) {
+		fork_parent();
+		return pid;
+	}
+	child_set_up(&rt_runtime);
+	if (fk.was_threaded)
+		_IO_list_unlock();
+	go_on_as_child();
+	return 0;
 }
 
 /**

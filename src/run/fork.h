@@ -13,6 +13,8 @@ struct runtime;
 
 int rt_fork_init(void);
 bool rt_fork_child_on_demand(void);
+long rt_fork_by(long nr, const long *args);
+bool rt_fork_do_clone(long nr, const long *args, long *ret_ret);
 bool rt_fork_take_bequest(struct rt_bequest *ret_bequest);
 
 long rt_fork_freeze(struct runtime *rt, const uint64_t *args);

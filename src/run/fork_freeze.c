@@ -51,7 +51,8 @@ struct lent {
 
 /* The service thread's own; in a fork's child it means nothing. */
 static struct {
-	int tid; /* who forks */
+	int tid;	   /* who forks */
+	uint32_t tid_proc; /* in /proc */
 	unsigned int child_slot;
 	int copy; /* its descriptor of rt_port_create_copy(); 0: none */
 	uint64_t since_ns;
@@ -86,7 +87,7 @@ static int freeze(struct runtime *rt)
 	       rt_now_ns() < give_up_ns)
 		wait_for_io(rt);
 	if (!err)
-		err = rt_port_copy(rt, fz.tid, fz.copy);
+		err = rt_port_copy(rt, fz.tid_proc, fz.copy);
 	if (err) {
 		mm_fork_parent(rt->mm, false);
 		return err == -EAGAIN ? -ETIMEDOUT : err;
@@ -109,7 +110,8 @@ static void take_back_all(struct runtime *rt)
 
 /**
  * rt_fork_freeze() - bring the manager to rest, and let the child's entry own what ours owns.
- * @args: the forking thread's number; the child's entry; the descriptor of its copy.
+ * @args: the forking thread's number; the child's entry; the descriptor of its copy; the
+ *	thread's number in /proc.
  *
  * Return: 0; -EBUSY: the kernel holds a page; -ETIMEDOUT; -errno of rt_port_copy(). Then
  * nothing is frozen.
@@ -121,6 +123,7 @@ long rt_fork_freeze(struct runtime *rt, const uint64_t *args)
 	fz.tid = (int)args[0];
 	fz.child_slot = (unsigned int)args[1];
 	fz.copy = (int)args[2];
+	fz.tid_proc = (uint32_t)args[3];
 	rt_gate_close(&rt->gate);
 	err = freeze(rt);
 	if (err) {
@@ -241,7 +244,7 @@ static bool forker_sleeps(void)
 	char path[64], text[16] = "";
 	long fd;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", fz.tid);
+	snprintf(path, sizeof(path), "/proc/self/task/%u/syscall", fz.tid_proc);
 	fd = sys_call3(SYS_open, (long)path, O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return false;

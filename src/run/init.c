@@ -75,7 +75,7 @@ static void boot_main(void *arg)
 	struct runtime *rt = arg;
 	int err;
 
-	rt->service_tid = (uint32_t)sys_call2(SYS_gettid, 0, 0);
+	rt->service_tid = rt_thread_in_proc();
 	err = boot.start(rt, boot.path, &boot.what);
 	boot.err = err;
 	rt_futex_set(&boot.is_done, 1);

@@ -148,20 +148,20 @@ int rt_port_create_copy(struct runtime *rt)
 
 /**
  * rt_port_copy() - fill it, in the place of an older copy if there is one.
- * @tid, @copy: who forks, and its descriptor; 0: there is nothing to be done.
+ * @tid, @copy: who forks, in /proc, and its descriptor; 0: there is nothing to be done.
  *
  * Return: 0 or -errno. Context: the service thread, with the manager at rest. Nothing of the
  * manager may change from here until the fork is over, or it has to be called again: what is
  * not in frames fork(2) copies, and both must be of one moment.
  */
-int rt_port_copy(struct runtime *rt, int tid, int copy)
+int rt_port_copy(struct runtime *rt, uint32_t tid, int copy)
 {
 	char path[RT_FD_PATH_BYTES];
 	int fd, err;
 
 	if (!copy)
 		return 0;
-	rt_thread_fd_path((uint32_t)tid, copy, path);
+	rt_thread_fd_path(tid, copy, path);
 	fd = (int)sys_call3(SYS_open, (long)path, O_WRONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;

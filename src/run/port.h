@@ -20,7 +20,7 @@ void rt_port_note_device(struct runtime *rt);
 int rt_port_lend(struct runtime *rt, vaddr_t va, const void *frame);
 int rt_port_take_back(struct runtime *rt, vaddr_t va, void *frame);
 int rt_port_create_copy(struct runtime *rt);
-int rt_port_copy(struct runtime *rt, int tid, int copy);
+int rt_port_copy(struct runtime *rt, uint32_t tid, int copy);
 bool rt_port_is_inherited(const struct runtime *rt);
 int rt_port_adopt(struct runtime *rt, int copy);
 int rt_port_reattach(struct runtime *rt);

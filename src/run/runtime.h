@@ -54,7 +54,7 @@ struct runtime {
 	struct zram *zram; /* NULL: there is no tier in front of them (run/tier.c) */
 	struct rt_gate gate;
 	struct rt_engine engine;
-	uint32_t service_tid;
+	uint32_t service_tid;  /* in /proc */
 	uint32_t pid;	       /* this process */
 	bool is_by_signal;     /* (c) which engine */
 	bool is_by_segv;       /* (c) by signal, and without userfaultfd */

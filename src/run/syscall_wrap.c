@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "run/fork.h"
 #include "run/interpose.h"
 #include "run/next.h"
 #include "run/trap.h"
@@ -79,7 +80,7 @@ EXPORT long syscall(long nr, ...)
 	if (nr == SYS_vmsplice)
 		return vmsplice((int)a[0], (const struct iovec *)a[1], (size_t)a[2],
 				(unsigned int)a[3]);
-	if (rt_do_memory(nr, a, &ret))
+	if (rt_do_memory(nr, a, &ret) || rt_fork_do_clone(nr, a, &ret))
 		return rt_answer(ret);
 	/* The filter knows what it does by where its code lies. */
 	return NEXT(syscall)(nr, a[0], a[1], a[2], a[3], a[4], a[5]);

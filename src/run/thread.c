@@ -300,8 +300,26 @@ bool rt_thread_has_tid(uint32_t tid)
 }
 
 /**
+ * rt_thread_in_proc() - the calling thread's number in /proc.
+ *
+ * In a pid namespace of its own a process has other numbers there, as long as its /proc is not.
+ */
+uint32_t rt_thread_in_proc(void)
+{
+	char link[64];
+	long len = sys_call3(SYS_readlink, (long)"/proc/thread-self", (long)link, sizeof(link));
+	uint32_t number = 0;
+
+	for (long i = 0; i < len; i++) /* PID/task/TID */
+		number = link[i] >= '0' && link[i] <= '9'
+				 ? number * 10 + (uint32_t)(link[i] - '0')
+				 : 0;
+	return number ? number : (uint32_t)sys_call2(SYS_gettid, 0, 0);
+}
+
+/**
  * rt_thread_fd_path() - by which a thread with another file table may open a descriptor.
- * @tid: in whose table @fd is.
+ * @tid: in whose table @fd is (rt_thread_in_proc()).
  */
 void rt_thread_fd_path(uint32_t tid, int fd, char ret_path[RT_FD_PATH_BYTES])
 {

@@ -243,6 +243,13 @@ class Runtime(unittest.TestCase):
             with self.subTest(ram=ram):
                 self.check_same(PROGRAM["forks"], "12", "2", "3", ram=ram)
 
+    def test_a_clone_keeps_every_byte(self):
+        ways = ["clone", "handlers", "elsewhere", "number", "clone3", "SYS_fork", "namespaces"]
+        for way in ways:
+            for ram in ("32M", "6M"):
+                with self.subTest(way=way, ram=ram):
+                    self.check_same(PROGRAM["forks"], "12", "1", "0", way, ram=ram)
+
     def test_a_child_has_the_memory_of_the_moment_of_its_fork(self):
         seed = os.environ.get("RATION_TEST_SEED") or str(random.randrange(1 << 32))
         for switches, tier in (("", "off"), ("no-uring", "off")):

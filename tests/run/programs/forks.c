@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * forks MIB ROUNDS THREADS: after each fork() parent and child both check every byte, change
- * half of it, and check again; the child forks once more. With THREADS > 0 other threads touch
- * memory, allocate, use stdio and ask for users' names all the time. Prints what each
- * generation found, in order.
+ * forks MIB ROUNDS THREADS WAY: after each fork() parent and child both check every byte,
+ * change half of it, and check again; the child forks once more. With THREADS > 0 other threads
+ * touch memory, allocate, use stdio and ask for users' names all the time. Prints what each
+ * generation found, in order. WAY is the call that makes a child (ways).
  */
+#include <dlfcn.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,6 +78,131 @@ static void *busy(void *arg)
 	return NULL;
 }
 
+/* -- Ways to make a child -- */
+
+static char own_stack[256 * 1024] __attribute__((aligned(16)));
+static jmp_buf back;
+
+static int jump(void *arg)
+{
+	(void)arg;
+	longjmp(back, 1);
+}
+
+static __attribute__((noinline)) pid_t clone_here(int flags)
+{
+	char stack[16384] __attribute__((aligned(16)));
+
+	return clone(jump, stack + sizeof(stack), flags, NULL);
+}
+
+/* As Chromium does: the child comes back to where its parent was. */
+static pid_t by_clone(void)
+{
+	return setjmp(back) ? 0 : clone_here(SIGCHLD);
+}
+
+static pid_t by_clone_in_namespaces(void)
+{
+	if (getpid() == 1)
+		return fork();
+	return setjmp(back) ? 0 : clone_here(CLONE_NEWUSER | CLONE_NEWPID | SIGCHLD);
+}
+
+static pid_t by_clone_elsewhere(void)
+{
+	return setjmp(back) ? 0 : clone(jump, own_stack + sizeof(own_stack), SIGCHLD, NULL);
+}
+
+/* Where the kernel puts the number is managed. */
+static pid_t by_number(void)
+{
+	pid_t *numbers = malloc(2 * sizeof(*numbers));
+	pid_t pid;
+
+	numbers[0] = numbers[1] = -1;
+	pid = (pid_t)syscall(SYS_clone, CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD,
+			     NULL, &numbers[0], &numbers[1], NULL);
+	if (pid > 0 ? numbers[0] != pid : numbers[1] != syscall(SYS_gettid))
+		printf("number %d is %d, %d\n", pid, numbers[0], numbers[1]);
+	free(numbers);
+	return pid;
+}
+
+static pid_t by_clone3(void)
+{
+	struct clone_args *args = calloc(1, sizeof(*args));
+	pid_t pid;
+
+	args->exit_signal = SIGCHLD;
+	pid = (pid_t)syscall(SYS_clone3, args, sizeof(*args));
+	free(args);
+	return pid;
+}
+
+static pid_t by_fork_number(void)
+{
+	return (pid_t)syscall(SYS_fork);
+}
+
+/* As Firefox does: the C library's handlers of forks are called around a clone, too. */
+
+#define HANDLERS_MAX 16
+
+typedef void handler(void);
+
+static struct {
+	handler *prepare, *parent, *child;
+} handlers[HANDLERS_MAX];
+static int nr_handlers;
+
+int __register_atfork(handler *prepare, handler *parent, handler *child, void *dso);
+int __register_atfork(handler *prepare, handler *parent, handler *child, void *dso)
+{
+	__typeof__(&__register_atfork) next;
+
+	if (nr_handlers < HANDLERS_MAX) {
+		handlers[nr_handlers].prepare = prepare;
+		handlers[nr_handlers].parent = parent;
+		handlers[nr_handlers++].child = child;
+	}
+	*(void **)&next = dlsym(RTLD_NEXT, "__register_atfork");
+	return next(prepare, parent, child, dso);
+}
+
+static pid_t by_clone_with_handlers(void)
+{
+	pid_t pid;
+
+	for (int i = nr_handlers - 1; i >= 0; i--)
+		if (handlers[i].prepare)
+			handlers[i].prepare();
+	pid = by_clone();
+	for (int i = 0; i < nr_handlers; i++) {
+		handler *after = pid == 0 ? handlers[i].child : handlers[i].parent;
+
+		if (after)
+			after();
+	}
+	return pid;
+}
+
+static const struct {
+	const char *name;
+	pid_t (*make)(void);
+} ways[] = {
+	{"fork", fork},
+	{"clone", by_clone},
+	{"namespaces", by_clone_in_namespaces},
+	{"elsewhere", by_clone_elsewhere},
+	{"handlers", by_clone_with_handlers},
+	{"number", by_number},
+	{"clone3", by_clone3},
+	{"SYS_fork", by_fork_number},
+};
+
+static pid_t (*make_child)(void) = fork;
+
 /* Its answer travels by the exit status; its words are printed by itself, before its parent's.
  */
 static void generation(const char *name, int depth);
@@ -84,7 +215,7 @@ static void fork_one(const char *name, int depth)
 
 	snprintf(child_name, sizeof(child_name), "%s.%d", name, depth);
 	fflush(stdout);
-	pid = fork();
+	pid = make_child();
 	if (pid < 0) {
 		perror("fork");
 		exit(1);
@@ -117,6 +248,9 @@ int main(int argc, char **argv)
 	int threads = argc > 3 ? atoi(argv[3]) : 0;
 	pthread_t thread;
 
+	for (size_t i = 0; argc > 4 && i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (strcmp(ways[i].name, argv[4]) == 0)
+			make_child = ways[i].make;
 	nr_pages = (mib << 20) / PAGE;
 	data = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		    0);
