@@ -288,6 +288,18 @@ unsigned int rt_thread_index(void)
 }
 
 /**
+ * rt_thread_count() - how many threads of the runtime there are.
+ */
+unsigned int rt_thread_count(void)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < RT_THREADS_MAX; i++)
+		nr += threads[i].is_used && __atomic_load_n(&threads[i].tid, __ATOMIC_RELAXED);
+	return nr;
+}
+
+/**
  * rt_thread_has_tid() - is it the number of a thread of the runtime?
  */
 bool rt_thread_has_tid(uint32_t tid)

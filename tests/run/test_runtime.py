@@ -250,6 +250,16 @@ class Runtime(unittest.TestCase):
                 with self.subTest(way=way, ram=ram):
                     self.check_same(PROGRAM["forks"], "12", "1", "0", way, ram=ram)
 
+    def test_who_counts_threads_counts_the_programs(self):
+        script = ("import os, threading\n"
+                  "proc = os.open('/proc/self', os.O_RDONLY)\n"
+                  "count = lambda: print(os.stat('/proc/self/task/').st_nlink,\n"
+                  "                      os.stat('task', dir_fd=proc).st_nlink)\n"
+                  "count()\n"
+                  "thread = threading.Thread(target=count)\n"
+                  "thread.start(), thread.join()\n")
+        self.check_same(PYTHON, "-c", script, ram="64M")
+
     def test_a_child_has_the_memory_of_the_moment_of_its_fork(self):
         seed = os.environ.get("RATION_TEST_SEED") or str(random.randrange(1 << 32))
         for switches, tier in (("", "off"), ("no-uring", "off")):
