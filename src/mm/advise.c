@@ -152,31 +152,47 @@ static void pageout_batch(struct mm *mm, struct page **pages, unsigned int nr)
 	}
 }
 
+static bool is_written(const struct page *page)
+{
+	return page_has(page, PG_swapcache) && !page_has(page, PG_dirty);
+}
+
+/* A batch from va on, of those only that have a good copy, or of all. Return: where it ends. */
+static vaddr_t pageout_next(struct mm *mm, vaddr_t va, vaddr_t end, bool is_only_written)
+{
+	struct page *pages[POLICY_BATCH], *page = NULL;
+	unsigned int nr = 0;
+
+	for (; nr < POLICY_BATCH && (page = next_resident(mm, &va, end)); va += PAGE_SIZE) {
+		if (is_only_written && !is_written(page))
+			continue;
+		mm->sys->policy_ops->remove(mm->sys->policy, page);
+		page->flags |= PG_isolated;
+		pages[nr++] = page;
+	}
+	if (nr > 0)
+		pageout_batch(mm, pages, nr);
+	return page ? va : end;
+}
+
 /**
  * anon_advise_pageout() - MADV_PAGEOUT: write the pages to swap and free them.
+ *
+ * Where a write ends before the next begins, who takes its end in cannot take the entries away,
+ * for the mm is ours: a second look does.
  *
  * Return: 0, also where swap is full (the pages stay, as in Linux), or as mm_idle_range().
  * Context: as mm_idle_range().
  */
 int anon_advise_pageout(struct mm *mm, vaddr_t start, vaddr_t end)
 {
-	struct mm_system *sys = mm->sys;
-	struct page *pages[POLICY_BATCH], *page;
-	unsigned int nr = 0;
 	int err = idle_single_pages(mm, start, end);
 
-	if (err)
-		return err;
-	for (vaddr_t va = start; (page = next_resident(mm, &va, end)); va += PAGE_SIZE) {
-		sys->policy_ops->remove(sys->policy, page);
-		page->flags |= PG_isolated;
-		pages[nr++] = page;
-		if (nr == POLICY_BATCH) {
-			pageout_batch(mm, pages, nr);
-			nr = 0;
-		}
+	while (!err && start < end) {
+		vaddr_t next = pageout_next(mm, start, end, false);
+
+		while (start < next)
+			start = pageout_next(mm, start, next, true);
 	}
-	if (nr > 0)
-		pageout_batch(mm, pages, nr);
-	return 0;
+	return err;
 }

@@ -202,6 +202,7 @@ int swapdev_mem_create(const struct swapdev_mem_config *cfg, struct swapdev **re
 	mem->share = cfg->share;
 	mem->owner = cfg->owner;
 	mem->mode = cfg->mode;
+	mem->dev.is_synchronous = cfg->mode == SWAPDEV_MEM_SYNC;
 	mem->queue_max = queue_max;
 	mem->random = cfg->seed;
 	*ret_dev = &mem->dev;
