@@ -13,8 +13,8 @@
  *
  * Where a fault costs far more than a translation (MACHINE_FAULTS_COST), one fault translates
  * others for which there is evidence: faults that go through memory in order (mm/stream.c) are
- * met with the next pages, 1, 2, 4 … 16: made, read, or resident; and the first touch of a page
- * that was read ahead takes along what was read with it.
+ * met with the next pages, 1, 2, 4 … 16 or 32: made, read, or resident; and the first touch of
+ * a page that was read ahead takes along what was read with it.
  *
  * A page is translated writable if this access writes, or if it is dirty anyway, or if the
  * machine tells by itself whether it was written. Otherwise (clean: its copy in swap is good;
@@ -37,7 +37,7 @@
 #define LOOKS_MAX 4
 
 /* A power of two that divides a table, so the entries of a block are neighbours. */
-#define AROUND_PAGES 16
+#define AROUND_PAGES FAULT_WINDOW
 _Static_assert(AROUND_PAGES <= FAULT_WINDOW_MAX, "a block is one machine op");
 
 static bool vma_allows(const struct vma *vma, unsigned int access)
@@ -368,7 +368,9 @@ static enum mm_fault_result fault_zero(struct fault *f)
 		return fault_no_memory(f);
 	f->is_fresh = true;
 	result = fault_translate(f, page);
-	reclaim_ahead(f->sys, f->window);
+	/* As many pages more are to go elsewhere, and compressed memory takes frames for that.
+	 */
+	reclaim_ahead(f->sys, 2 * f->window);
 	return result;
 }
 
@@ -460,7 +462,7 @@ static enum mm_fault_result fault_swap(struct fault *f)
 	if (!page) {
 		if (swapin(f) != SWAPIN_STARTED)
 			return fault_no_memory(f);
-		reclaim_ahead(sys, 1);
+		reclaim_ahead(sys, f->window);
 		swap_complete(sys);
 		/* Not RETRY: another thread may have taken the I/O in while the lock was
 		 * dropped, and its wake is past. Whether to wait is decided by a look. */

@@ -13,8 +13,12 @@
 #include "mm/system.h"
 #include "mm/vma.h"
 
-/* Pages that one fault translates at most: Linux's fault_around_bytes, 64 KiB. */
-#define FAULT_WINDOW_MAX 16
+/*
+ * Pages that one fault translates at most: Linux's fault_around_bytes, 64 KiB; twice as many
+ * where it waits for a device, for which one transfer is little more than its start.
+ */
+#define FAULT_WINDOW	 16
+#define FAULT_WINDOW_MAX 32
 
 #define FAULT_AGAIN ((enum mm_fault_result) - 1) /* inside the fault path: look anew */
 

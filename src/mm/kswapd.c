@@ -61,15 +61,15 @@ static bool is_short(const struct mm_system *sys, uint64_t mark)
 
 /**
  * reclaim_ahead() - a fault has taken frames: see to it that there are some for the next.
- * @nr_taken: at least one. First touches have as many pages more to put somewhere, and
- * compressed memory takes frames for that.
+ * @nr_wanted: if frames are short, so many, or a batch if that is more.
  *
  * Context: sys->lock held, dropped and retaken where mm_config.is_reclaim_by_faults; the mm
  * read-locked.
  */
-void reclaim_ahead(struct mm_system *sys, unsigned int nr_taken)
+void reclaim_ahead(struct mm_system *sys, unsigned int nr_wanted)
 {
-	unsigned int want = AHEAD_BATCH, gone = 0, freed, priority;
+	unsigned int want = nr_wanted < AHEAD_BATCH ? AHEAD_BATCH : nr_wanted;
+	unsigned int gone = 0, freed, priority;
 	uint64_t low, min;
 
 	if (!sys->cfg.is_reclaim_by_faults) {
@@ -82,8 +82,6 @@ void reclaim_ahead(struct mm_system *sys, unsigned int nr_taken)
 		return;
 	if (sys->nr_reclaiming > 0)
 		swap_complete(sys);
-	if (want < 2 * nr_taken)
-		want = 2 * nr_taken;
 	priority = ahead_priority(sys);
 	for (unsigned int i = 0; i < AHEAD_ROUNDS && gone < want && is_short(sys, low); i++) {
 		freed = reclaim_turn_direct(sys, AHEAD_BATCH, priority);

@@ -95,6 +95,6 @@ unsigned int reclaim_pages(struct mm_system *sys, unsigned int nr, unsigned int 
 unsigned int reclaim_evict(struct mm_system *sys, struct mm *locked, struct page **pages,
 			   unsigned int nr, enum policy_verdict *ret_verdicts); /* unlocks */
 void kswapd_wake_if_low(struct mm_system *sys);
-void reclaim_ahead(struct mm_system *sys, unsigned int nr_taken); /* unlocks */
+void reclaim_ahead(struct mm_system *sys, unsigned int nr_wanted); /* unlocks */
 
 #endif

@@ -11,7 +11,8 @@
  * fault does that many pages of the stream at once; the next is then expected behind them. So
  * what is done without need is at most as much as was done with, and faults at random, which
  * continue nothing, do one page each. The step is one page until two faults in the
- * neighbourhood show another; it may be negative.
+ * neighbourhood show another; it may be negative. Where a page is read from a device the window
+ * may be 32.
  *
  * Linux keeps one such window a VMA, and judges it by how many pages read ahead were used
  * (swap_vma_readahead()). Here the pages of a window are mapped at once, and whether they were
@@ -70,13 +71,20 @@ static void stream_start(struct fault_stream *s, vaddr_t va, int64_t step)
 	s->next = page_after(va, step);
 }
 
-/* What was read ahead was right. */
-static void stream_go_on(struct mm_system *sys, struct fault_stream *s, vaddr_t va)
+/* What a page costs that comes from RAM adds up; the wait for a device does not. */
+static unsigned int window_max(const struct fault *f)
 {
-	STAT(sys, swap_ra_hit, s->nr_ahead);
-	s->window = (unsigned int)min_u64(2ull * s->window, FAULT_WINDOW_MAX);
+	return pte_is_swap(*f->pte) && !swap_entry_is_in_ram(f->sys, *f->pte) ? FAULT_WINDOW_MAX
+									      : FAULT_WINDOW;
+}
+
+/* What was read ahead was right. */
+static void stream_go_on(const struct fault *f, struct fault_stream *s)
+{
+	STAT(f->sys, swap_ra_hit, s->nr_ahead);
+	s->window = (unsigned int)min_u64(2ull * s->window, window_max(f));
 	s->nr_ahead = 0;
-	s->last = va;
+	s->last = f->va;
 }
 
 /* So many pages of the stream lie in the area, and in the table of the first. */
@@ -112,7 +120,7 @@ void stream_enter(struct fault *f)
 		s = &mm->streams[mm->next_stream++ % FAULT_STREAMS];
 		stream_start(s, f->va, 1);
 	} else if (s->next == f->va) {
-		stream_go_on(f->sys, s, f->va);
+		stream_go_on(f, s);
 	} else if (is_within(s, f->va)) {
 		return;
 	} else if (s->last != f->va) {

@@ -468,6 +468,11 @@ uint32_t swap_entry_count(struct mm_system *sys, swp_entry_t entry)
 	return c && c->count[i] != SLOT_BAD ? slot_count(c, i) : 0;
 }
 
+bool swap_entry_is_in_ram(struct mm_system *sys, swp_entry_t entry)
+{
+	return area_of(sys, entry)->dev->is_synchronous;
+}
+
 struct page *swap_cache_lookup(struct mm_system *sys, swp_entry_t entry)
 {
 	struct swap_cluster *c = cluster_of(sys, entry);

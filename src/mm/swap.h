@@ -69,6 +69,7 @@ int swap_count_reserve(struct mm_system *sys, swp_entry_t entry, uint32_t nr); /
 void swap_entry_dup(struct mm_system *sys, swp_entry_t entry);
 void swap_entry_put(struct mm_system *sys, swp_entry_t entry);
 uint32_t swap_entry_count(struct mm_system *sys, swp_entry_t entry);
+bool swap_entry_is_in_ram(struct mm_system *sys, swp_entry_t entry); /* most likely */
 void swap_slot_mark_bad(struct mm_system *sys, swp_entry_t entry);
 bool swap_slot_is_writable(struct mm_system *sys, swp_entry_t entry);
 bool swap_slot_may_stay(struct mm_system *sys, swp_entry_t entry);
