@@ -49,10 +49,12 @@ static void *must_alloc(size_t nr, size_t size)
 	return p;
 }
 
-static void harvest(void *arg, struct page **pages, unsigned int nr, bool *ret_young)
+static void harvest(void *arg, struct page **pages, unsigned int nr, const bool *may_leave,
+		    bool *ret_young)
 {
 	struct pager *g = arg;
 
+	(void)may_leave;
 	(void)pages;
 	for (unsigned int i = 0; i < nr; i++)
 		ret_young[i] =

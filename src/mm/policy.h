@@ -40,9 +40,14 @@ struct policy_scan {
 
 	/* callbacks */
 	void *arg;
-	/* Was each frame accessed since it was last asked? Clears it (a machine without
-	 * accessed bits drops the translation, so that the next access faults). */
-	void (*harvest)(void *arg, struct page **pages, unsigned int nr, bool *ret_young);
+	/*
+	 * Was each frame accessed since it was last asked? Clears it (a machine without
+	 * accessed bits drops the translation, so that the next access faults). Where may_leave
+	 * says so (NULL: nowhere), what was accessed may be left as it is, for the next answer
+	 * about it is of no interest, and such a fault would be for nothing.
+	 */
+	void (*harvest)(void *arg, struct page **pages, unsigned int nr, const bool *may_leave,
+			bool *ret_young);
 	void (*evict)(void *arg, struct page **pages, unsigned int nr,
 		      enum policy_verdict *ret_verdicts);
 

@@ -73,6 +73,6 @@ void mappers_idle(struct mapper_scan *scan, struct page **pages, unsigned int nr
 bool filemap_evict(struct mapper_scan *rc, struct page *page, enum policy_verdict *ret_verdict);
 
 void mappers_harvest(struct mapper_scan *scan, struct page **pages, unsigned int nr,
-		     bool *ret_young); /* unlocks */
+		     const bool *may_leave, bool *ret_young); /* unlocks */
 
 #endif

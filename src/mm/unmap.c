@@ -142,9 +142,12 @@ static inline void idle_batch_run(struct idle_batch *b)
 	b->nr = 0;
 }
 
-/* Collects the translated ones among pages[first..nr) that are of the same mm as the first. */
+/*
+ * Collects the translated ones among pages[first..nr) that are of the same mm as the first, but
+ * for those that may be left.
+ */
 static void idle_batch_collect(struct idle_batch *b, struct page **pages, unsigned int first,
-			       unsigned int nr, bool *ret_had)
+			       unsigned int nr, const bool *may_leave, bool *ret_had)
 {
 	for (unsigned int i = first; i < nr; i++) {
 		struct page *page = pages[i];
@@ -156,13 +159,14 @@ static void idle_batch_collect(struct idle_batch *b, struct page **pages, unsign
 		if (!pte_is_present(*pte))
 			continue;
 		ret_had[i] = true;
-		idle_batch_add(b, page, page->index << PAGE_SHIFT, *pte);
+		if (!may_leave || !may_leave[i])
+			idle_batch_add(b, page, page->index << PAGE_SHIFT, *pte);
 	}
 }
 
 /* Return: are there pages with several mappers, too? Unlocks. */
 static bool idle_exclusive(struct mapper_scan *scan, struct page **pages, unsigned int nr,
-			   bool *ret_had)
+			   const bool *may_leave, bool *ret_had)
 {
 	const struct mm *last = NULL; /* pages of one mm mostly come together */
 	struct idle_batch b = {.nr = 0};
@@ -181,7 +185,7 @@ static bool idle_exclusive(struct mapper_scan *scan, struct page **pages, unsign
 		if (!lock_mm(scan, mm))
 			continue;
 		b.mm = mm;
-		idle_batch_collect(&b, pages, i, nr, ret_had);
+		idle_batch_collect(&b, pages, i, nr, may_leave, ret_had);
 		idle_batch_run(&b);
 		unlock_mm(scan, mm);
 	}
@@ -306,6 +310,13 @@ static __attribute__((noinline)) void mappers_ask(struct mapper_scan *scan, stru
 	mapper_set_ask(&set, nr);
 }
 
+static void idle_pages(struct mapper_scan *scan, struct page **pages, unsigned int nr,
+		       const bool *may_leave, bool *ret_had)
+{
+	if (idle_exclusive(scan, pages, nr, may_leave, ret_had))
+		mappers_ask(scan, pages, nr, ret_had, mapper_set_idle);
+}
+
 /**
  * mappers_idle() - take the translations away of those of the pages that have one.
  * @pages: isolated, at most POLICY_BATCH.
@@ -315,8 +326,7 @@ static __attribute__((noinline)) void mappers_ask(struct mapper_scan *scan, stru
  */
 void mappers_idle(struct mapper_scan *scan, struct page **pages, unsigned int nr, bool *ret_had)
 {
-	if (idle_exclusive(scan, pages, nr, ret_had))
-		mappers_ask(scan, pages, nr, ret_had, mapper_set_idle);
+	idle_pages(scan, pages, nr, NULL, ret_had);
 }
 
 static void seen_accessed(void *arg, vaddr_t va, pte_t bits)
@@ -372,19 +382,20 @@ static bool harvest_exclusive(struct mapper_scan *scan, struct page **pages, uns
 /**
  * mappers_harvest() - were the pages accessed since they were last asked?
  * @pages: isolated, at most POLICY_BATCH.
+ * @may_leave: by page, or NULL: of one that was, it need not be known when it is the next time.
  * @ret_young: by page.
  *
  * Context: sys->lock held, dropped and retaken.
  */
 void mappers_harvest(struct mapper_scan *scan, struct page **pages, unsigned int nr,
-		     bool *ret_young)
+		     const bool *may_leave, bool *ret_young)
 {
 	bool has_bits = (scan->sys->machine->ops->caps & MACHINE_SETS_ACCESSED) != 0;
 
 	for (unsigned int i = 0; i < nr; i++)
 		ret_young[i] = false;
 	if (!has_bits)
-		mappers_idle(scan, pages, nr, ret_young);
+		idle_pages(scan, pages, nr, may_leave, ret_young);
 	else if (harvest_exclusive(scan, pages, nr, ret_young))
 		mappers_ask(scan, pages, nr, ret_young, mapper_set_harvest);
 }

@@ -33,9 +33,10 @@
 
 #define IN_FLIGHT_ENOUGH (2 * POLICY_BATCH)
 
-static void harvest(void *arg, struct page **pages, unsigned int nr, bool *ret_young)
+static void harvest(void *arg, struct page **pages, unsigned int nr, const bool *may_leave,
+		    bool *ret_young)
 {
-	mappers_harvest(arg, pages, nr, ret_young);
+	mappers_harvest(arg, pages, nr, may_leave, ret_young);
 }
 
 /* Its slot may be kept with a fork's other half: then it is not ours to write. */

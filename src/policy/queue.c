@@ -167,7 +167,7 @@ void queue_shrink(struct policy *p, struct policy_scan *scan, bool spares_used)
 		if (batch.nr == 0)
 			return;
 		policy_scan_count(scan, batch.pages, batch.nr);
-		scan->harvest(scan->arg, batch.pages, batch.nr, batch.young);
+		scan->harvest(scan->arg, batch.pages, batch.nr, NULL, batch.young);
 		if (spares_used)
 			queue_spare(p, scan, &batch);
 		if (batch.nr > 0)

@@ -160,7 +160,7 @@ static void random_evict(struct policy *p, struct policy_scan *scan, struct page
 
 	/* Not to know who was used: on a machine without accessed bits asking is what takes
 	 * translations away, and what is translated is not evicted. */
-	scan->harvest(scan->arg, pages, nr, young);
+	scan->harvest(scan->arg, pages, nr, NULL, young);
 	scan->evict(scan->arg, pages, nr, verdicts);
 	for (unsigned int i = 0; i < nr; i++) {
 		if (verdicts[i] == POLICY_GONE) {

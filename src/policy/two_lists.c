@@ -31,7 +31,7 @@ struct policy {
 /* One batch of isolated frames. */
 struct batch {
 	struct page *pages[POLICY_BATCH];
-	bool young[POLICY_BATCH];
+	bool young[POLICY_BATCH], may_leave[POLICY_BATCH];
 	unsigned int nr;
 };
 
@@ -184,7 +184,9 @@ static void shrink_inactive(struct policy *p, enum lru lru, unsigned int nr,
 	if (batch.nr == 0)
 		return;
 	policy_scan_count(scan, batch.pages, batch.nr);
-	scan->harvest(scan->arg, batch.pages, batch.nr, batch.young);
+	for (unsigned int i = 0; i < batch.nr; i++) /* if used, active: then nobody asks */
+		batch.may_leave[i] = page_has(batch.pages[i], PG_referenced);
+	scan->harvest(scan->arg, batch.pages, batch.nr, batch.may_leave, batch.young);
 	for (unsigned int i = 0; i < batch.nr; i++)
 		if (!second_chance(p, batch.pages[i], batch.young[i], scan))
 			victims.pages[victims.nr++] = batch.pages[i];
@@ -210,7 +212,7 @@ static void shrink_active(struct policy *p, enum lru lru, unsigned int nr,
 	if (batch.nr == 0)
 		return;
 	scan->nr_refill += batch.nr;
-	scan->harvest(scan->arg, batch.pages, batch.nr, batch.young);
+	scan->harvest(scan->arg, batch.pages, batch.nr, NULL, batch.young);
 	for (unsigned int i = 0; i < batch.nr; i++) {
 		batch.pages[i]->flags &= ~(uint32_t)PG_active;
 		batch.pages[i]->flags |= PG_workingset;

@@ -6,8 +6,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include <string.h>
-
+#include "mm/pgtable.h"
+#include "mm/rmap.h"
+#include "mm/system.h"
 #include "support/test.h"
 #include "world.h"
 
@@ -460,6 +461,39 @@ static void hot_pages_stay(void **state)
 	}
 }
 
+/* Where asking takes a translation away: not from what was used and need not be asked again. */
+static void what_may_be_left_stays_translated(void **state)
+{
+	struct page *pages[8];
+	bool may_leave[8], young[8];
+	struct mapper_scan scan;
+	struct world_config cfg = WORLD_CONFIG_DEFAULT;
+	struct world w;
+
+	(void)state;
+	world_create(&w, &cfg);
+	world_map(&w, 0, 8, RW);
+	scan = (struct mapper_scan){.sys = w.sys};
+	for (unsigned int i = 0; i < 8; i++) {
+		world_write(&w, i);
+		pages[i] = page_of(w.sys, pte_pfn(*pgtable_lookup(w.mm, world_va(i))));
+		may_leave[i] = i % 2;
+	}
+	for (unsigned int round = 0; round < 3; round++) {
+		sys_lock(w.sys);
+		mappers_harvest(&scan, pages, 8, may_leave, young);
+		for (unsigned int i = 0; i < 8; i++) {
+			bool is_left = pte_is_present(*pgtable_lookup(w.mm, world_va(i)));
+
+			assert_int_equal(is_left, may_leave[i]);
+			assert_int_equal(young[i], round == 0 || may_leave[i]);
+		}
+		sys_unlock(w.sys);
+	}
+	world_check(&w);
+	world_destroy(&w);
+}
+
 static void lazily_freed_pages_go_without_a_write(void **state)
 {
 	static const uint32_t caps[] = {0, TELLS};
@@ -728,6 +762,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(kswapd_keeps_frames_free_ahead_of_need),
 	cmocka_unit_test(faults_keep_frames_free_where_they_are_told_to),
 	cmocka_unit_test(hot_pages_stay),
+	cmocka_unit_test(what_may_be_left_stays_translated),
 	cmocka_unit_test(lazily_freed_pages_go_without_a_write),
 	cmocka_unit_test(willneed_brings_pages_in),
 	cmocka_unit_test(a_fork_seals_what_both_may_read),

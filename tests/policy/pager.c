@@ -18,10 +18,12 @@ struct pager {
 	pfn_t frame_of[PAGER_PAGES_MAX];
 };
 
-static void pager_harvest(void *arg, struct page **pages, unsigned int nr, bool *ret_young)
+static void pager_harvest(void *arg, struct page **pages, unsigned int nr,
+			  const bool *may_leave, bool *ret_young)
 {
 	struct pager *g = arg;
 
+	(void)may_leave;
 	for (unsigned int i = 0; i < nr; i++) {
 		ret_young[i] = g->used[pages[i] - g->map];
 		g->used[pages[i] - g->map] = false;

@@ -28,10 +28,12 @@ static struct policy *toy_policy(struct toy *t)
 	return (struct policy *)(void *)t->state;
 }
 
-static void toy_harvest(void *arg, struct page **pages, unsigned int nr, bool *ret_young)
+static void toy_harvest(void *arg, struct page **pages, unsigned int nr, const bool *may_leave,
+			bool *ret_young)
 {
 	struct toy *t = arg;
 
+	(void)may_leave;
 	assert_in_range(nr, 1, POLICY_BATCH);
 	for (unsigned int i = 0; i < nr; i++) {
 		pfn_t pfn = (pfn_t)(pages[i] - t->map);

@@ -17,9 +17,13 @@ struct toy {
 	bool young[FRAMES], pinned[FRAMES];
 	pfn_t gone[FRAMES];
 	unsigned int nr_gone;
+	bool leaves; /* what it is told that it may */
+	unsigned int nr_cleared;
+	uint64_t state[512];
 };
 
-static void toy_harvest(void *arg, struct page **pages, unsigned int nr, bool *ret_young)
+static void toy_harvest(void *arg, struct page **pages, unsigned int nr, const bool *may_leave,
+			bool *ret_young)
 {
 	struct toy *t = arg;
 
@@ -28,6 +32,9 @@ static void toy_harvest(void *arg, struct page **pages, unsigned int nr, bool *r
 
 		assert_true(page_has(pages[i], PG_isolated) && !page_has(pages[i], PG_lru));
 		ret_young[i] = t->young[pfn];
+		if (t->leaves && may_leave && may_leave[i])
+			continue;
+		t->nr_cleared += t->young[pfn];
 		t->young[pfn] = false;
 	}
 }
@@ -72,12 +79,9 @@ static struct policy_scan toy_shrink(struct toy *t, unsigned int priority, unsig
 
 static void toy_init(struct toy *t)
 {
-	static uint64_t state[512];
-
-	assert_true(policy_two_lists.state_size <= sizeof(state));
-	memset(state, 0, sizeof(state));
+	assert_true(policy_two_lists.state_size <= sizeof(t->state));
 	memset(t, 0, sizeof(*t));
-	t->p = (struct policy *)(void *)state;
+	t->p = (struct policy *)(void *)t->state;
 	policy_two_lists.init(t->p, t->map, FRAMES);
 }
 
@@ -197,6 +201,45 @@ static void a_hot_set_survives_a_scan(void **state)
 	assert_int_equal(lost, 0);
 }
 
+/* To be told what may be left changes what is cleared, and nothing else. */
+static void what_may_be_left_is_of_no_interest(void **state)
+{
+	struct rng rng;
+	struct toy toys[2];
+
+	(void)state;
+	rng = rng_make(test_seed());
+	toy_init(&toys[0]);
+	toy_init(&toys[1]);
+	toys[1].leaves = true;
+	for (unsigned int round = 0; round < 3000; round++) {
+		unsigned int nr = (unsigned int)rng_between(&rng, 1, 16);
+		bool is_shrink = rng_chance(&rng, 20);
+
+		for (unsigned int n = 0; n < nr && !is_shrink; n++) {
+			pfn_t pfn = (pfn_t)rng_between(&rng, 0, FRAMES - 1);
+
+			for (unsigned int i = 0; i < 2; i++) {
+				if (toys[i].map[pfn].flags == 0)
+					toy_insert(&toys[i], pfn, PG_anon);
+				toys[i].young[pfn] = true;
+			}
+		}
+		if (!is_shrink)
+			continue;
+		for (unsigned int i = 0; i < 2; i++) {
+			toys[i].nr_gone = 0;
+			toy_shrink(&toys[i], 1, nr);
+		}
+		assert_int_equal(toys[0].nr_gone, toys[1].nr_gone);
+		assert_memory_equal(toys[0].gone, toys[1].gone,
+				    toys[0].nr_gone * sizeof(pfn_t));
+	}
+	for (pfn_t i = 0; i < FRAMES; i++)
+		assert_int_equal(toys[0].map[i].flags, toys[1].map[i].flags);
+	assert_true(toys[1].nr_cleared < toys[0].nr_cleared);
+}
+
 static void removed_frames_are_forgotten(void **state)
 {
 	struct toy t;
@@ -222,6 +265,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(pinned_frames_become_active),
 	cmocka_unit_test(swappiness_divides_the_scan),
 	cmocka_unit_test(a_hot_set_survives_a_scan),
+	cmocka_unit_test(what_may_be_left_is_of_no_interest),
 	cmocka_unit_test(removed_frames_are_forgotten),
 };
 TEST_MAIN(tests)
