@@ -417,15 +417,29 @@ long rt_do_sigprocmask(int how, const uint64_t *set, uint64_t *ret_old)
 	return 0;
 }
 
+/* A handler that came in the midst of a system call runs on ours. */
+static stack_t ours_at(vaddr_t sp)
+{
+	return (stack_t){
+		.ss_sp = (void *)(rt_altstack_top(sp) - ALTSTACK_BYTES),
+		.ss_size = ALTSTACK_BYTES,
+		.ss_flags = SS_ONSTACK,
+	};
+}
+
 /**
  * rt_do_sigaltstack() - sigaltstack(2).
+ * @sp: the stack pointer of who asks. Some handlers ask whether they are on the stack that
+ *	they wanted (Go's), and go on with the one that they are told of.
  */
-long rt_do_sigaltstack(const stack_t *stack, stack_t *ret_old)
+long rt_do_sigaltstack(const stack_t *stack, stack_t *ret_old, vaddr_t sp)
 {
-	bool is_in_use = is_on(&own_stack, (vaddr_t)__builtin_frame_address(0));
+	bool is_in_use = is_on(&own_stack, sp);
 	stack_t old = own_stack;
 
-	if (!old.ss_sp)
+	if (!stack && rt_altstack_contains(sp))
+		old = ours_at(sp);
+	else if (!old.ss_sp)
 		old.ss_flags = SS_DISABLE;
 	else if (is_in_use)
 		old.ss_flags |= SS_ONSTACK;

@@ -27,6 +27,6 @@ void rt_action_deliver(int sig, siginfo_t *info, void *context);
 /* As the system calls; the pointers may be to managed memory, and NULL. */
 long rt_do_sigaction(int sig, const struct rt_action *new_action, struct rt_action *ret_old);
 long rt_do_sigprocmask(int how, const uint64_t *set, uint64_t *ret_old);
-long rt_do_sigaltstack(const stack_t *stack, stack_t *ret_old);
+long rt_do_sigaltstack(const stack_t *stack, stack_t *ret_old, vaddr_t sp);
 
 #endif

@@ -137,5 +137,6 @@ EXPORT int sigaltstack(const stack_t *stack, stack_t *ret_old)
 {
 	if (!rt_is_by_signal())
 		return NEXT(sigaltstack)(stack, ret_old);
-	return (int)rt_answer(rt_do_sigaltstack(stack, ret_old));
+	return (int)rt_answer(
+		rt_do_sigaltstack(stack, ret_old, (vaddr_t)__builtin_frame_address(0)));
 }

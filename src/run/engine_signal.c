@@ -213,7 +213,10 @@ void rt_on_sys(int sig, siginfo_t *info, void *context)
 	}
 	if (info->si_syscall == SYS_exit)
 		trap_exit(args[0]);
-	regs[REG_RAX] = trap_do(info->si_syscall, args);
+	if (info->si_syscall == SYS_sigaltstack)
+		regs[REG_RAX] = trap_sigaltstack(args, (vaddr_t)regs[REG_RSP]);
+	else
+		regs[REG_RAX] = trap_do(info->si_syscall, args);
 	if (info->si_syscall == SYS_rt_sigprocmask) /* it shall last */
 		sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&uc->uc_sigmask,
 			  sizeof(uint64_t));

@@ -92,6 +92,7 @@ bool trap_do_inner(long nr, const long *args, long *ret_ret);
 
 /* trap_special.c: Return: false if it is not one of them. */
 bool trap_do_special(long nr, const long *args, long *ret_ret);
+long trap_sigaltstack(const long *args, vaddr_t sp);
 void trap_touch_strings(const char *path, char *const *argv, char *const *envp);
 
 /* trap_exit.c: exit(2) of a thread. */

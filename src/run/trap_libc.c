@@ -27,10 +27,11 @@
 #include "run/thread.h"
 #include "run/trap.h"
 
-#define RANGES_MAX  6 /* libc, its threads, the program; each may be in two groups */
-#define INSNS_MAX   96
-#define GROUP	    ((vaddr_t)1 << 32) /* what a filter's word can tell apart */
-#define FIXED_BELOW GROUP	       /* a program is not loaded there at random */
+#define RANGES_MAX    6 /* libc, its threads, the program; each may be in two groups */
+#define INSNS_MAX     96
+#define INSNS_A_RANGE 6
+#define GROUP	      ((vaddr_t)1 << 32) /* what a filter's word can tell apart */
+#define FIXED_BELOW   GROUP		 /* a program is not loaded there at random */
 
 /* Half-open. */
 struct range {
@@ -38,11 +39,12 @@ struct range {
 };
 
 static struct range ranges[RANGES_MAX]; /* set once, before the second thread */
-static unsigned int nr_ranges;
+static unsigned int nr_ranges, nr_libc; /* the C library's come first */
 
 /* Caught whatever their arguments are. */
 static const uint16_t always[] = {
 	SYS_rt_sigprocmask,
+	SYS_sigaltstack,
 	SYS_readv,
 	SYS_writev,
 	SYS_preadv,
@@ -64,7 +66,10 @@ static const uint16_t always[] = {
 	SYS_exit,
 };
 
-/* Caught if their first argument is a signal of faults: rt_sigaction. */
+/*
+ * In the C library's code caught if their first argument is a signal of faults: rt_sigaction.
+ * In the program's always: its handler may want to run on the stack that it has asked for.
+ */
 static const uint8_t signals[] = {SIGBUS, SIGSEGV, SIGSYS};
 
 #define NR_ALWAYS  (sizeof(always) / sizeof(always[0]))
@@ -182,6 +187,7 @@ static void find_ranges(void)
 	add_range(libc.start, libc.end);
 	if (threads.start != libc.start) /* glibc before 2.34 */
 		add_range(threads.start, threads.end);
+	nr_libc = nr_ranges;
 	if (program.start >= FIXED_BELOW)
 		add_range(program.start, program.end);
 }
@@ -201,7 +207,7 @@ static void put_load(struct program *p, size_t offset)
 	put(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
 }
 
-/* Where the range does not match it goes on behind. The last byte is in its group. */
+/* INSNS_A_RANGE. If it does not match it goes on behind. The last byte is in its group. */
 static void put_range(struct program *p, const struct range *range)
 {
 	put_load(p, offsetof(struct seccomp_data, instruction_pointer) + 4);
@@ -225,7 +231,7 @@ static void build(struct program *p)
 	put_load(p, offsetof(struct seccomp_data, args));
 	for (uint8_t i = 0; i < nr_signals; i++)
 		put(p, BPF_JMP | BPF_JEQ | BPF_K, nr_signals - i, 0, signals[i]);
-	put(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
+	put(p, BPF_JMP | BPF_JA, 0, 0, nr_libc * INSNS_A_RANGE);
 	for (unsigned int i = 0; i < nr_ranges; i++)
 		put_range(p, &ranges[i]);
 	put(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);

@@ -60,15 +60,21 @@ static long do_sigprocmask(const long *a)
 	return ret == 0 && !store(a[2], &old, sizeof(old)) ? -EFAULT : ret;
 }
 
-static long do_sigaltstack(const long *a)
+/**
+ * trap_sigaltstack() - sigaltstack(2).
+ * @sp: the stack that the call was made on; this is another.
+ *
+ * Context: as trap_do().
+ */
+long trap_sigaltstack(const long *args, vaddr_t sp)
 {
 	stack_t stack, old;
 	long ret;
 
-	if (!fetch(&stack, a[0], sizeof(stack)))
+	if (!fetch(&stack, args[0], sizeof(stack)))
 		return -EFAULT;
-	ret = rt_do_sigaltstack(a[0] ? &stack : NULL, &old);
-	return ret == 0 && !store(a[1], &old, sizeof(old)) ? -EFAULT : ret;
+	ret = rt_do_sigaltstack(args[0] ? &stack : NULL, &old, sp);
+	return ret == 0 && !store(args[1], &old, sizeof(old)) ? -EFAULT : ret;
 }
 
 static bool do_signal(long nr, const long *args, long *ret_ret)
@@ -77,8 +83,6 @@ static bool do_signal(long nr, const long *args, long *ret_ret)
 		*ret_ret = do_sigaction(args);
 	else if (nr == SYS_rt_sigprocmask)
 		*ret_ret = do_sigprocmask(args);
-	else if (nr == SYS_sigaltstack)
-		*ret_ret = do_sigaltstack(args);
 	else
 		return false;
 	return true;

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "cold.h"
+#include "raw.h"
 
 #define HUGE_BYTES (3 * 1024 * 1024 + 12345)
 
@@ -280,6 +281,62 @@ static void coroutines(void)
 	       ss.ss_sp == alternate && ss.ss_size == BIG);
 	ss.ss_flags = SS_DISABLE;
 	sigaltstack(&ss, NULL);
+}
+
+static stack_t *told;
+static int is_on_told;
+
+static void on_asked(int sig)
+{
+	char *here = __builtin_frame_address(0);
+
+	(void)sig;
+	raw(SYS_sigaltstack, 0, (long)told, 0, 0);
+	is_on_told = here > (char *)told->ss_sp && here < (char *)told->ss_sp + told->ss_size;
+}
+
+/* The handler comes while the call waits. */
+static void ask_in_a_call(void)
+{
+	struct itimerval soon = {.it_value.tv_usec = 20000};
+	char *buffer = cold(PAGE, 0);
+	int fds[2];
+
+	if (pipe(fds))
+		return;
+	setitimer(ITIMER_REAL, &soon, NULL);
+	while (raw(SYS_read, fds[0], (long)buffer, PAGE, 0) != -EINTR)
+		;
+	printf("by the instruction: in a call %d, flags %#x\n", is_on_told, told->ss_flags);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* As Go does: what it gives the kernel lies elsewhere, what it is told does not. */
+static void stacks_by_the_instruction(void)
+{
+	char *alternate = cold(BIG, 0);
+	struct sigaction action = {.sa_handler = on_asked, .sa_flags = SA_ONSTACK};
+	static stack_t stack;
+
+	told = (stack_t *)cold(PAGE, 0);
+	stack = (stack_t){.ss_sp = alternate, .ss_size = BIG};
+	raw(SYS_sigaltstack, (long)&stack, 0, 0, 0);
+	sigaction(SIGUSR1, &action, NULL);
+	for (int round = 0; round < 3; round++) {
+		chill(alternate, BIG);
+		chill((char *)told, PAGE);
+		raise(SIGUSR1);
+		printf("by the instruction: %d, in a handler %#x", told->ss_sp == alternate,
+		       told->ss_flags);
+		chill((char *)told, PAGE);
+		raw(SYS_sigaltstack, 0, (long)told, 0, 0);
+		printf(", after it %#x\n", told->ss_flags);
+	}
+	sigaction(SIGALRM, &action, NULL);
+	ask_in_a_call();
+	stack.ss_flags = SS_DISABLE;
+	raw(SYS_sigaltstack, (long)&stack, 0, 0, 0);
 }
 
 static sigjmp_buf back;
@@ -694,6 +751,7 @@ int main(int argc, char **argv)
 		{"messages", messages},
 		{"waits", waits},
 		{"coroutines", coroutines},
+		{"stacks_by_the_instruction", stacks_by_the_instruction},
 		{"jumps", jumps},
 		{"interruptions", interruptions},
 		{"faults", faults},
