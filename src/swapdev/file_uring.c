@@ -6,6 +6,10 @@
  * overflows. The submission side has a lock of its own, held over io_uring_enter(2): the kernel
  * lets one submitter in at a time anyway, and poll() does not wait for it.
  *
+ * The ring is asked for and entered by calls of our own, not liburing's: a filter on system
+ * calls, the runtime's or one that the program installs for all threads, knows ours by their
+ * place.
+ *
  * An enter that fails for the moment is repeated, at last by the next poll(). One that fails
  * for good (a seccomp filter of the program that came later) leaves its entries in the ring:
  * they are taken out again and run in the calling thread.
@@ -19,11 +23,7 @@
 
 #define ENTER_TRIES_MAX 16
 
-/*
- * As io_uring_queue_init_params() does it, but the ring is asked for by a call of our own:
- * where the program is kept from io_uring by the runtime's filter, that knows ours by its
- * place.
- */
+/* As io_uring_queue_init_params() does it. */
 static int ring_make(struct file_dev *file)
 {
 	struct io_uring_params params = {0};
@@ -45,16 +45,14 @@ static int ring_make(struct file_dev *file)
 
 static int uring_start(struct file_dev *file)
 {
-	struct io_uring_params params = {0};
-	int err = io_uring_queue_init_params(FILE_OPS_MAX, &file->ring, &params);
+	int err = ring_make(file);
 
-	if (err == -ENOSYS)
-		err = ring_make(file);
 	if (err)
 		return err;
 	err = io_uring_ring_dontfork(&file->ring);
 	if (err == 0)
-		err = io_uring_register_eventfd(&file->ring, file->event_fd);
+		err = (int)sys_call4(SYS_io_uring_register, file->ring.ring_fd,
+				     IORING_REGISTER_EVENTFD, (long)&file->event_fd, 1);
 	if (err)
 		io_uring_queue_exit(&file->ring);
 	return err;
@@ -88,6 +86,17 @@ static void withdraw_entries(struct file_dev *file, struct op_list *ret_ops)
 	*sq->ktail = head;
 }
 
+/* As io_uring_submit(). Return: entries that the kernel took, or -errno. */
+static int submit_entries(struct io_uring *ring)
+{
+	struct io_uring_sq *sq = &ring->sq;
+
+	sq->sqe_head = sq->sqe_tail;
+	__atomic_store_n(sq->ktail, sq->sqe_tail, __ATOMIC_RELEASE);
+	return (int)sys_call6(SYS_io_uring_enter, ring->ring_fd, io_uring_sq_ready(ring), 0, 0,
+			      0, 0);
+}
+
 static bool is_for_the_moment(int err)
 {
 	return err == -EINTR || err == -EAGAIN || err == -EBUSY || err == -ENOMEM;
@@ -99,7 +108,7 @@ static int enter(struct file_dev *file)
 	int n = 0;
 
 	for (int i = 0; i < ENTER_TRIES_MAX && io_uring_sq_ready(&file->ring) > 0; i++) {
-		n = io_uring_submit(&file->ring);
+		n = submit_entries(&file->ring);
 		if (n < 0 && !is_for_the_moment(n))
 			break;
 	}
@@ -157,12 +166,11 @@ static void uring_reap(struct file_dev *file)
 
 static void uring_stop(struct file_dev *file)
 {
-	struct io_uring_cqe *cqe;
-
 	while (file->nr_running > 0) {
 		uring_reap(file);
 		if (file->nr_running > 0 && !file->has_leftover)
-			io_uring_wait_cqe(&file->ring, &cqe);
+			sys_call6(SYS_io_uring_enter, file->ring.ring_fd, 0, 1,
+				  IORING_ENTER_GETEVENTS, 0, 0);
 	}
 	io_uring_queue_exit(&file->ring);
 }

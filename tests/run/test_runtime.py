@@ -155,6 +155,7 @@ class Runtime(unittest.TestCase):
     def test_sandboxes(self):
         if ENGINE != "thread":
             self.check_same(PROGRAM["sandbox"], ram="16M")
+            self.check_same(PROGRAM["sandbox"], "threads", ram="6M", options=["--zram", "off"])
             return
         for case in ("tight", "refusing", "trapping", "wrong", "killing"):  # docs/limits.md
             with self.subTest(case=case):

@@ -145,7 +145,8 @@ static void *toucher(void *memory)
 static void threads(void)
 {
 	FILTER(filter, NR(SYS_madvise, SECCOMP_RET_ERRNO | 81),
-	       NR(SYS_ioctl, SECCOMP_RET_ERRNO | 82), ELSE(SECCOMP_RET_ALLOW));
+	       NR(SYS_ioctl, SECCOMP_RET_ERRNO | 82),
+	       NR(SYS_io_uring_enter, SECCOMP_RET_KILL_PROCESS), ELSE(SECCOMP_RET_ALLOW));
 	char *memory = cold(BIG, 'T');
 	pthread_t thread;
 	long n;
@@ -155,6 +156,7 @@ static void threads(void)
 	fflush(stdout);
 	pthread_create(&thread, NULL, toucher, memory);
 	pthread_join(thread, NULL);
+	memset(memory, 'U', BIG); /* so that it has to be written again */
 	chill(memory, BIG);
 	sums("threads", memory);
 }
