@@ -15,8 +15,6 @@
 #include "run/next.h"
 #include "run/runtime.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 /* 32 and 33: the C library's own, for cancellation and set*id(). */
 #define BIT(sig)     (1ull << ((sig)-1))
 #define LIBC_SIGNALS (BIT(32) | BIT(33))

@@ -28,8 +28,6 @@
 #include "run/runtime.h"
 #include "run/trap.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 #define STACK_BYTES ((size_t)256 * 1024) /* the program's own handlers run on it, too */
 
 int clone(int (*fn)(void *arg), void *stack, int flags, void *arg, ...);

@@ -28,12 +28,11 @@
 
 #include "base/checked.h"
 #include "run/interpose.h"
+#include "run/next.h"
 #include "run/route.h"
 #include "run/runtime.h"
 #include "run/service.h"
 #include "run/trap.h"
-
-#define EXPORT __attribute__((visibility("default")))
 
 /* glibc declares these with attributes and macros of its own that ours need not repeat. */
 EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The C library's own function of a name that is ours, too (next.c).
+ * Functions that the program finds here in place of the C library's, and the C library's own of
+ * such a name (next.c).
  */
 #ifndef RUN_NEXT_H
 #define RUN_NEXT_H
 
 #include <stddef.h>
+
+#define EXPORT __attribute__((visibility("default"))) /* preload.map names it, too */
 
 struct rt_next {
 	const char *name;

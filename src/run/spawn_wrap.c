@@ -27,7 +27,6 @@
 #include "run/spawn.h"
 #include "run/trap.h"
 
-#define EXPORT	  __attribute__((visibility("default")))
 #define TRIES_MAX 100
 
 static long tracee; /* the child's number, from its request to its exec */

@@ -15,8 +15,6 @@
 #include "run/runtime.h"
 #include "run/thread.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one layout");
 
 /* Directories of /proc have no size, and are written by nobody. */

@@ -19,8 +19,6 @@
 #include "run/next.h"
 #include "run/trap.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 bool rt_do_memory(long nr, const long *a, long *ret_ret)
 {
 	void *addr = (void *)a[0];

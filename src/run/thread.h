@@ -27,11 +27,11 @@ int rt_threads_init(void);
 int rt_thread_start(const struct rt_thread_config *cfg);
 void rt_threads_forget(void);
 unsigned int rt_thread_index(void);
+unsigned int rt_thread_count(void);
 bool rt_thread_has_tid(uint32_t tid);
+uint32_t rt_thread_in_proc(void);
 
 #define RT_FD_PATH_BYTES 64
-unsigned int rt_thread_count(void);
-uint32_t rt_thread_in_proc(void);
 void rt_thread_fd_path(uint32_t tid, int fd, char ret_path[RT_FD_PATH_BYTES]);
 bool rt_thread_is_own(void); /* false in the program's threads */
 

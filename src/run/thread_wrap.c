@@ -18,8 +18,6 @@
 #include "run/runtime.h"
 #include "run/trap.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 typedef __typeof__(&pthread_create) create_fn;
 
 struct start {

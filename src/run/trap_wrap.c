@@ -41,8 +41,6 @@
 #define SMALL_BYTES  1000 /* as in trap_call.c, with room for a name */
 #define MEDIUM_BYTES 65536
 
-#define EXPORT __attribute__((visibility("default")))
-
 static bool is_caught(const void *addr)
 {
 	return trap_is_inside(addr) && rt_is_by_signal();
