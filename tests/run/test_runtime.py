@@ -249,7 +249,8 @@ class Runtime(unittest.TestCase):
         for way in ways:
             for ram in ("32M", "6M"):
                 with self.subTest(way=way, ram=ram):
-                    self.check_same(PROGRAM["forks"], "12", "1", "0", way, ram=ram)
+                    got = self.check_same(PROGRAM["forks"], "12", "1", "0", way, ram=ram)
+                    self.assertEqual(got.returncode, 0, got)
 
     def test_who_counts_threads_counts_the_programs(self):
         script = ("import os, threading\n"

@@ -295,10 +295,10 @@ static void on_asked(int sig)
 	is_on_told = here > (char *)told->ss_sp && here < (char *)told->ss_sp + told->ss_size;
 }
 
-/* The handler comes while the call waits. */
+/* The handler comes while the call waits; again, if it came before. */
 static void ask_in_a_call(void)
 {
-	struct itimerval soon = {.it_value.tv_usec = 20000};
+	struct itimerval soon = {.it_value.tv_usec = 20000, .it_interval.tv_usec = 20000};
 	char *buffer = cold(PAGE, 0);
 	int fds[2];
 
@@ -307,6 +307,8 @@ static void ask_in_a_call(void)
 	setitimer(ITIMER_REAL, &soon, NULL);
 	while (raw(SYS_read, fds[0], (long)buffer, PAGE, 0) != -EINTR)
 		;
+	soon = (struct itimerval){.it_value.tv_usec = 0};
+	setitimer(ITIMER_REAL, &soon, NULL);
 	printf("by the instruction: in a call %d, flags %#x\n", is_on_told, told->ss_flags);
 	close(fds[0]);
 	close(fds[1]);

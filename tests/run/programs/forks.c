@@ -203,6 +203,17 @@ static const struct {
 
 static pid_t (*make_child)(void) = fork;
 
+static void choose_way(const char *name)
+{
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (strcmp(ways[i].name, name) == 0) {
+			make_child = ways[i].make;
+			return;
+		}
+	fprintf(stderr, "forks: no way %s\n", name);
+	exit(2);
+}
+
 /* Its answer travels by the exit status; its words are printed by itself, before its parent's.
  */
 static void generation(const char *name, int depth);
@@ -248,9 +259,8 @@ int main(int argc, char **argv)
 	int threads = argc > 3 ? atoi(argv[3]) : 0;
 	pthread_t thread;
 
-	for (size_t i = 0; argc > 4 && i < sizeof(ways) / sizeof(ways[0]); i++)
-		if (strcmp(ways[i].name, argv[4]) == 0)
-			make_child = ways[i].make;
+	if (argc > 4)
+		choose_way(argv[4]);
 	nr_pages = (mib << 20) / PAGE;
 	data = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		    0);
